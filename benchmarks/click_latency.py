@@ -1,0 +1,249 @@
+"""How long a click takes, stage by stage and against the alternatives. Run: python benchmarks/click_latency.py --help
+
+A click is everything between the call and the mask: label update, prompt, decoder, resize to a 1024 x 1024 original,
+threshold. Latency does not depend on what the weights are; the default bundle has random ones under which the
+localised box follows the prompted region, as a trained model's does.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from machine import describe, gemm_rate
+from scenarios import Scenario, later_click, scenarios
+from timing import Times, interleaved
+from work import decoder_gflop
+
+from inter2former_onnx import Segmenter
+from inter2former_onnx.export import export_bundle
+from inter2former_onnx.models import ImageFeatures, Inter2Former, ModelConfig, load_state_dict, read_checkpoint
+from inter2former_onnx.runtime import EncodedImage
+from inter2former_onnx.runtime import labels as label_map
+from inter2former_onnx.runtime.routing import route
+
+ORIGINAL = 1024  # side of the photograph in pixels
+SEED = 7
+FOLDER = Path("build/bench")
+
+
+@dataclass(frozen=True)
+class Row:
+    """One scenario's results, in seconds and ratios."""
+
+    scenario: str
+    size: int
+    boundary_tokens: int
+    box_tokens: int
+    gflop: float
+    click: Times
+    torch: Times | None
+    dense: Times | None
+    portable: Times | None
+    stages: dict[str, Times]
+
+
+def main() -> int:
+    """Parse arguments, measure, print."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--config", default="vit_b", help="preset or JSON file (default: vit_b)")
+    parser.add_argument("--size", type=int, default=1024, help="side of the model's input (default: 1024)")
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--rounds", type=int, default=15, help="timed rounds per scenario (default: 15)")
+    parser.add_argument("--no-torch", action="store_true", help="leave out the PyTorch yardstick")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write all runs there")
+    args = parser.parse_args()
+    torch.set_num_threads(args.threads)
+    rate = gemm_rate(args.threads)
+    print(*describe(args.threads), f"GEMM: {rate:.0f} GFLOP/s (onnxruntime, float32, in this run)", sep="\n")
+    rows = [
+        *measure(args.config, args.size, scenarios(args.size), args),
+        *measure(args.config, 2 * args.size, [later_click(2 * args.size, 0.35)], args),
+    ]
+    for row in rows:
+        print_row(row, rate)
+    by_size = {row.size: row for row in rows if row.scenario == "35% object"}
+    growth = by_size[2 * args.size].click.median / by_size[args.size].click.median
+    print(f"\n35% object at {2 * args.size} takes {growth:.2f} times as long as at {args.size}")
+    if args.json:
+        args.json.write_text(json.dumps([asdict(row) for row in rows], indent=1))
+    return 0
+
+
+def bundle_for(config: str, size: int) -> Path:
+    """The random-weights bundle, exported once."""
+    folder = FOLDER / f"{Path(config).stem}-{size}"
+    if not (folder / "manifest.json").is_file():
+        print(f"exporting {folder} ...", file=sys.stderr)
+        export_bundle(folder, config=config, random_weights=SEED, size=size)
+    return folder
+
+
+def open_segmenter(folder: Path, ops: str | None, threads: int) -> Segmenter:
+    """A Segmenter whose ops are forced; None takes what there is."""
+    before = os.environ.get("INTER2FORMER_OPS")
+    if ops:
+        os.environ["INTER2FORMER_OPS"] = ops
+    try:
+        return Segmenter(folder, threads=threads)
+    finally:
+        if ops:
+            os.environ.pop("INTER2FORMER_OPS")
+            if before is not None:
+                os.environ["INTER2FORMER_OPS"] = before
+
+
+def encoded(folder: Path, segmenter: Segmenter) -> EncodedImage:
+    """A photograph-like image, encoded once per bundle and kept on disk."""
+    path = folder.with_suffix(".npz")
+    if path.is_file():
+        return segmenter.load(path)
+    rng = np.random.default_rng(0)
+    coarse = rng.integers(0, 256, (ORIGINAL // 32, ORIGINAL // 32, 3)).astype(np.float32)
+    smooth = F.interpolate(torch.from_numpy(coarse).permute(2, 0, 1)[None], (ORIGINAL, ORIGINAL), mode="bicubic")
+    noise = rng.normal(0, 6, (ORIGINAL, ORIGINAL, 3))
+    image = np.clip(smooth[0].permute(1, 2, 0).numpy() + noise, 0, 255).astype(np.uint8)
+    result = segmenter.encode(image)
+    result.save(path)
+    return result
+
+
+def click_engine(image: EncodedImage, scenario: Scenario) -> Callable[[], object]:
+    """One click through the public API; the session is set up outside the measured call."""
+    scale = image.geometry.scale
+    x, y = int(scenario.x / scale), int(scenario.y / scale)
+    sessions = iter(lambda: image.session(labels=scenario.labels), None)
+
+    def run() -> object:
+        return next(sessions).click(x, y, scenario.positive)
+
+    return run
+
+
+def click_dense(image: EncodedImage, scenario: Scenario) -> Callable[[], object]:
+    """Dense-token mode: every token a boundary token, the whole image as region and box."""
+    segmenter = image.segmenter
+
+    def run() -> object:
+        labels = scenario.labels.copy()
+        label_map.draw_click(labels, scenario.y, scenario.x, scenario.positive, segmenter.manifest.click_radius)
+        logits, box = segmenter.decode(image, labels, dense=True)
+        positive = logits > 0
+        label_map.apply_prediction(labels, box, positive, box)
+        return image.geometry.mask(logits, positive, box, segmenter.manifest.outside_logit)
+
+    return run
+
+
+def click_torch(model: Inter2Former, features: ImageFeatures, image: EncodedImage, scenario: Scenario) -> Callable[[], object]:
+    """Our PyTorch modules in eager mode, with the label rules of the published code in PyTorch."""
+    square = image.geometry.square
+    labels_before = torch.from_numpy(scenario.labels)
+    rows, columns = torch.meshgrid(*(torch.arange(scenario.labels.shape[0]),) * 2, indexing="ij")
+
+    @torch.inference_mode()
+    def run() -> object:
+        labels = labels_before.clone()
+        disc = (rows - scenario.y) ** 2 + (columns - scenario.x) ** 2 <= image.segmenter.manifest.click_radius**2
+        labels[disc] = 4 if scenario.positive else 0
+        logits, _ = model.decode(features, labels)
+        positive = logits > 0
+        up, down = positive & ((labels == 1) | (labels == 2)), ~positive & ((labels == 2) | (labels == 3))
+        labels = labels + up.byte() - down.byte()
+        full = F.interpolate(logits[None, None], (square, square), mode="bilinear", align_corners=False)[0, 0]
+        return full[: image.height, : image.width] > 0
+
+    return run
+
+
+def stage_calls(image: EncodedImage, scenario: Scenario) -> dict[str, Callable[[], object]]:
+    """The parts of a click by themselves, on the scenario's data."""
+    segmenter, manifest = image.segmenter, image.segmenter.manifest
+    labels = scenario.labels.copy()
+    disc = label_map.draw_click(labels, scenario.y, scenario.x, scenario.positive, manifest.click_radius)
+    before = label_map.region_of_interest(scenario.labels)
+    region = label_map.region_of_interest(labels)
+    part = np.ascontiguousarray(labels[region.slices])
+    decoded = segmenter.decode_region(image, labels, region)
+
+    def find_region() -> object:
+        return label_map.region_of_interest(scenario.labels.copy(), before.hull(disc))
+
+    return {
+        "labels and region": find_region,
+        "routing": lambda: route(part, region, manifest.geometry.grid, manifest.routing, manifest.uncertainty_kernel_size),
+        "prompt graph": lambda: segmenter.embed_prompt(part),
+        "routing, prompt and decoder": lambda: segmenter.decode_region(image, labels, region),
+        "label update": lambda: label_map.apply_prediction(labels.copy(), region, decoded.positive, decoded.box),
+        "mask": lambda: image.geometry.mask(decoded.logits, decoded.positive, decoded.box, manifest.outside_logit),
+    }
+
+
+def measure(config: str, size: int, cases: list[Scenario], args: argparse.Namespace) -> list[Row]:
+    """All contestants on each scenario, in turn."""
+    folder = bundle_for(config, size)
+    segmenter = open_segmenter(folder, None, args.threads)
+    image = encoded(folder, segmenter)
+    portable = open_segmenter(folder, "portable", args.threads) if segmenter.ops == "native" else None
+    model, features = None, None
+    if not args.no_torch:
+        model = Inter2Former(ModelConfig.from_dict(segmenter.manifest.model)).eval().requires_grad_(False)
+        load_state_dict(model, read_checkpoint(folder / "checkpoint.pth"), "checkpoint.pth")
+        # Only shapes matter for time: the yardstick's features need not be the image's.
+        grid, dims = size // 16, model.config.edge_detector.dims[::-1]
+        embed = torch.from_numpy(image.arrays["embed"].copy()).permute(2, 0, 1).contiguous()
+        edges = [torch.randn(dim, grid * 2 ** (i + 1), grid * 2 ** (i + 1)) for i, dim in enumerate(dims)]
+        features = ImageFeatures(embed, edges)
+    rows = []
+    for case in cases:
+        contestants = {"click": click_engine(image, case), "dense": click_dense(image, case)}
+        if portable is not None:
+            shared = EncodedImage(portable, image.height, image.width, image.arrays)
+            contestants["portable"] = click_engine(shared, case)
+        if model is not None and features is not None:
+            contestants["torch"] = click_torch(model, features, image, case)
+        times = interleaved(contestants, args.rounds)
+        stages = interleaved(stage_calls(image, case), args.rounds)
+        rows.append(row_of(segmenter, image, case, times, stages))
+    return rows
+
+
+def row_of(
+    segmenter: Segmenter, image: EncodedImage, case: Scenario, times: dict[str, Times], stages: dict[str, Times]
+) -> Row:
+    """Results with the sizes they belong to."""
+    manifest = segmenter.manifest
+    region = label_map.region_of_interest(case.labels)
+    part = np.ascontiguousarray(case.labels[region.slices])
+    boundary, other = route(part, region, manifest.geometry.grid, manifest.routing, manifest.uncertainty_kernel_size)
+    _, box = segmenter.decode(image, case.labels)
+    box_tokens = box.width * box.height // manifest.geometry.patch_size**2
+    config = ModelConfig.from_dict(manifest.model)
+    gflop = decoder_gflop(config, boundary.size + other.size, boundary.size, box_tokens)
+    optional = {name: times.get(name) for name in ("torch", "dense", "portable")}
+    return Row(case.name, segmenter.size, boundary.size, box_tokens, gflop, times["click"], **optional, stages=stages)
+
+
+def print_row(row: Row, rate: float) -> None:
+    """For people."""
+    print(f"\n{row.scenario}, T = {row.size}: {row.boundary_tokens} boundary tokens, box of {row.box_tokens} tokens")
+    print(f"  click                        {row.click}")
+    for name, times in (("PyTorch, eager", row.torch), ("dense mode", row.dense), ("portable ops", row.portable)):
+        if times:
+            print(f"  {name:28} {times}  click is {row.click.ratio_to(times):.2f} times faster")
+    for name, times in row.stages.items():
+        print(f"    {name:26} {times}")
+    reached = row.gflop / row.stages["routing, prompt and decoder"].median
+    print(f"  roofline: {row.gflop:.2f} GFLOP needed, {reached:.0f} GFLOP/s reached, {reached / rate:.0%} of the GEMM rate")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,52 @@
+"""Interleaved timing: everything that is compared takes turns in one process, and ratios are of neighbours in time."""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Times:
+    """Seconds of every run, in order."""
+
+    runs: tuple[float, ...]
+
+    @property
+    def median(self) -> float:
+        """In seconds."""
+        return statistics.median(self.runs)
+
+    @property
+    def quartiles(self) -> tuple[float, float]:
+        """First and third, in seconds."""
+        low, _, high = statistics.quantiles(self.runs, n=4) if len(self.runs) > 1 else (self.runs[0],) * 3
+        return low, high
+
+    def ratio_to(self, other: Times) -> float:
+        """Median over the rounds of other / self: how many times faster this is."""
+        return statistics.median(b / a for a, b in zip(self.runs, other.runs, strict=True))
+
+    def __str__(self) -> str:
+        low, high = self.quartiles
+        return f"{1e3 * self.median:8.2f} ms  [{1e3 * low:.2f} .. {1e3 * high:.2f}]"
+
+
+def interleaved(contestants: Mapping[str, Callable[[], object]], rounds: int, warm_up: int = 2) -> dict[str, Times]:
+    """Run each contestant once per round, in turn.
+
+    Args:
+        contestants: what to time, by name.
+        rounds: timed rounds, at least 1.
+        warm_up: rounds before, not counted.
+    """
+    seconds: dict[str, list[float]] = {name: [] for name in contestants}
+    for turn in range(warm_up + rounds):
+        for name, run in contestants.items():
+            start = time.perf_counter()
+            run()
+            if turn >= warm_up:
+                seconds[name].append(time.perf_counter() - start)
+    return {name: Times(tuple(runs)) for name, runs in seconds.items()}

@@ -1,0 +1,33 @@
+"""How much arithmetic a click needs, counted from the shapes that it really has: for the roofline line."""
+
+from __future__ import annotations
+
+from inter2former_onnx.models import ModelConfig
+
+
+def decoder_gflop(config: ModelConfig, tokens: int, boundary: int, box_tokens: int) -> float:
+    """Multiply-adds of one decoder run, times two, in GFLOP, as the exact reformulations need them.
+
+    Args:
+        config: of the model.
+        tokens: in the grid.
+        boundary: boundary tokens.
+        box_tokens: tokens in the localised box.
+    """
+    neck, c = config.neck, config.neck.embed_dim
+    d, hidden, buckets = neck.attention_dim, neck.ffn_dim, 2**neck.code_size
+    block = tokens * c * 3 * d  # projection to q, k, v
+    block += boundary * tokens * 2 * d  # boundary attention: scores and values
+    block += (tokens - boundary) * (2 * neck.code_size * d + buckets * (d + 1))  # BSQ attention over its buckets
+    block += tokens * neck.code_size * d  # key codes
+    block += tokens * d * c  # output projection
+    block += tokens * 3 * c * hidden  # shared expert
+    block += boundary * (3 * c * hidden + c * (neck.num_ffn_experts + 1))  # routed expert and gates
+    total = neck.depth * block
+    widths = [c, c // 4, c // 16, c // 64, 1]
+    total += tokens * sum(before * after for before, after in zip(widths[:-1], widths[1:], strict=True))
+    dims = [*reversed(config.edge_detector.dims), 1]
+    for level, (before, after) in enumerate(zip(dims[:-1], dims[1:], strict=True)):
+        pixels = box_tokens * 4**level  # at the level's lower resolution
+        total += pixels * after * (9 * before + 120)  # nine taps, then separable bicubic upsampling of their products
+    return 2 * total / 1e9

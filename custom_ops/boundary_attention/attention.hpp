@@ -1,0 +1,214 @@
+// Full attention of a tile of queries over all keys as a streaming softmax: scores exist for one block of keys at a time.
+//
+// A tile holds kPanel queries side by side in the vector lanes, everything is transposed: scores [keys][queries], output
+// [channels][queries]. Rotated keys and values are read as they lie, and no step works across lanes.
+#pragma once
+
+#include "boundary_attention/rotary.hpp"
+#include "native/gemm.hpp"
+
+namespace i2f {
+namespace I2F_ISA {
+
+// Keys of one block: its scores fit the first-level cache.
+constexpr int64_t kKeyBlock = 96;
+// Scores are powers of two. Where no score can leave +-kSafeScore the softmax needs no shift: sums stay finite and keep their
+// precision (2^60 times a million keys is 2^80).
+constexpr float kSafeScore = 60.0f;
+
+constexpr float kLog2E = 1.44269504f;
+
+struct Grid {
+  int64_t rows;
+  int64_t columns;
+};
+
+// The size of a token grid from an int64 [2] input, which must hold `tokens` tokens.
+I2F_INLINE Grid checked_grid(const Context& context, const char* name, const int64_t* grid, int64_t tokens) {
+  const int64_t h = grid[0];
+  const int64_t w = grid[1];
+  // Compared by division: a product of absurd sizes could overflow.
+  const bool fits = h >= 0 && w >= 0 && (h == 0 || w <= tokens / h) && h * w == tokens;
+  if (!fits) {
+    context.fail("input '%s' holds %lld x %lld, expected rows x columns of %lld tokens", name, static_cast<long long>(h),
+                 static_cast<long long>(w), static_cast<long long>(tokens));
+  }
+  return {h, w};
+}
+
+// Channels of a head; the rotary embedding needs a multiple of four.
+I2F_INLINE int64_t checked_head_dim(const Context& context, int64_t channels, int64_t heads) {
+  if (heads < 1 || channels % heads != 0 || channels / heads % 4 != 0) {
+    context.fail("%lld channels and num_heads=%lld, expected heads of a multiple of 4 channels",
+                 static_cast<long long>(channels), static_cast<long long>(heads));
+  }
+  return channels / heads;
+}
+
+// All heads' rotated keys, each key followed by its value: [heads][tokens][2 * head_dim].
+struct KeyValues {
+  const float* data;
+  int64_t tokens;
+  int64_t heads;
+  int64_t head_dim;
+
+  I2F_INLINE const float* head(int64_t i) const { return data + i * tokens * 2 * head_dim; }
+};
+
+I2F_INLINE int64_t key_value_floats(int64_t tokens, int64_t channels) { return tokens * 2 * channels; }
+
+// Fills `data` (the memory of `target`) for the tokens first .. last-1 from rows of k and v. Writes to norms [heads] the largest
+// sum of squares of a key, NaN if there is a NaN.
+inline void prepare_keys(const RotaryTable& rotary, Grid grid, const float* k, const float* v, int64_t stride, int64_t first,
+                         int64_t last, const KeyValues& target, float* data, float* norms) {
+  const int64_t head_dim = target.head_dim;
+  for (int64_t head = 0; head < target.heads; ++head) {
+    float largest = 0.0f;
+    int64_t row = first / grid.columns;
+    int64_t column = first % grid.columns;
+    for (int64_t token = first; token < last; ++token) {
+      float* to = data + (head * target.tokens + token) * 2 * head_dim;
+      const float squares = rotary.rotate(k + token * stride + head * head_dim, row, column, 1.0f, to);
+      // Once it is a NaN it stays one.
+      if (!(squares <= largest)) largest = largest != largest ? largest : squares;
+      const float* value = v + token * stride + head * head_dim;
+      for (int64_t i = 0; i < head_dim; ++i) to[head_dim + i] = value[i];
+      if (++column == grid.columns) {
+        column = 0;
+        ++row;
+      }
+    }
+    norms[head] = largest;
+  }
+}
+
+// Norms [blocks][heads] of blocks of keys: the first [heads] become those of all keys.
+I2F_INLINE void merge_norms(float* norms, int64_t blocks, int64_t heads) {
+  for (int64_t block = 1; block < blocks; ++block) {
+    for (int64_t head = 0; head < heads; ++head) {
+      const float other = norms[block * heads + head];
+      if (!(other <= norms[head]) && norms[head] == norms[head]) norms[head] = other;
+    }
+  }
+}
+
+// Scratch of one tile.
+struct AttentionTile {
+  float* queries;  // [head_dim][kPanel], scaled; also room for one rotated row behind it
+  float* scores;   // [kKeyBlock][kPanel]
+  float* state;    // [2][kPanel]: running maximum, running sum
+
+  static I2F_INLINE int64_t query_floats(int64_t head_dim) { return head_dim * kPanel + head_dim; }
+  static I2F_INLINE int64_t score_floats() { return kKeyBlock * kPanel; }
+  static I2F_INLINE int64_t state_floats() { return 2 * kPanel; }
+};
+
+// The scores of `keys` keys, already as unshifted powers of two, into tile.scores; adds them to the running sums.
+I2F_INLINE void bounded_scores(const AttentionTile& tile, const float* key, int64_t keys, int64_t head_dim, int64_t queries) {
+  float* scores = tile.scores;
+  float* sums = tile.state + kPanel;
+  gemm_blocks(key, 2 * head_dim, 1, keys, tile.queries, head_dim, queries, [=](int64_t row, int64_t column, auto& c) {
+    constexpr int kRows = sizeof(c) / sizeof(c[0]);
+    constexpr int kVectors = sizeof(c[0]) / sizeof(c[0][0]);
+    I2F_UNROLL
+    for (int v = 0; v < kVectors; ++v) {
+      Vec total = load(sums + column + v * kLanes);
+      I2F_UNROLL
+      for (int r = 0; r < kRows; ++r) {
+        const Vec weight = exp2_of_score(c[r][v]);
+        store(scores + (row + r) * kPanel + column + v * kLanes, weight);
+        total = total + weight;
+      }
+      store(sums + column + v * kLanes, total);
+    }
+  });
+}
+
+// The same for scores of any size, shifted by the running maximum. Writes the factor that what was summed up before has to be
+// multiplied with to `rescale` [kPanel].
+I2F_INLINE void shifted_scores(const AttentionTile& tile, const float* key, int64_t keys, int64_t head_dim, int64_t queries,
+                               float* rescale) {
+  float* scores = tile.scores;
+  gemm(key, 2 * head_dim, 1, keys, tile.queries, head_dim, queries,
+       [=](int64_t row, int64_t column, Vec value) { store(scores + row * kPanel + column, value); });
+  for (int64_t column = 0; column < queries; column += kLanes) {
+    const Vec before = load(tile.state + column);
+    Vec largest = before;
+    for (int64_t i = 0; i < keys; ++i) largest = max(load(scores + i * kPanel + column), largest);
+    const Vec factor = exp2_of_score(before - largest);
+    Vec total = load(tile.state + kPanel + column) * factor;
+    for (int64_t i = 0; i < keys; ++i) {
+      float* score = scores + i * kPanel + column;
+      const Vec weight = exp2_of_score(load(score) - largest);
+      store(score, weight);
+      total = total + weight;
+    }
+    store(tile.state + column, largest);
+    store(tile.state + kPanel + column, total);
+    store(rescale + column, factor);
+  }
+}
+
+// One head of the attention of `queries` <= kPanel queries, whose transposed scaled rows are in tile.queries, to
+// out [head_dim][kPanel]. `bounded`: no score leaves +-kSafeScore.
+inline void attend_head(const AttentionTile& tile, const KeyValues& keys, int64_t head, int64_t queries, bool bounded,
+                        float* out) {
+  const int64_t head_dim = keys.head_dim;
+  const float* key = keys.head(head);
+  float rescale[kPanel];
+  for (int64_t i = 0; i < kPanel; ++i) {
+    tile.state[i] = -INFINITY;
+    tile.state[kPanel + i] = 0.0f;
+    rescale[i] = 1.0f;
+  }
+  for (int64_t i = 0; i < head_dim * kPanel; ++i) out[i] = 0.0f;
+  for (int64_t first = 0; first < keys.tokens; first += kKeyBlock) {
+    const int64_t count = min_of(kKeyBlock, keys.tokens - first);
+    const float* block = key + first * 2 * head_dim;
+    if (bounded) {
+      bounded_scores(tile, block, count, head_dim, queries);
+    } else {
+      shifted_scores(tile, block, count, head_dim, queries, rescale);
+    }
+    const float* factors = rescale;
+    gemm(block + head_dim, 1, 2 * head_dim, head_dim, tile.scores, count, queries,
+         [=](int64_t channel, int64_t column, Vec value) {
+           float* sum = out + channel * kPanel + column;
+           store(sum, fma(load(sum), load(factors + column), value));
+         });
+  }
+  for (int64_t column = 0; column < queries; column += kLanes) {
+    const Vec total = load(tile.state + kPanel + column);
+    for (int64_t i = 0; i < head_dim; ++i) {
+      float* value = out + i * kPanel + column;
+      store(value, load(value) / total);
+    }
+  }
+}
+
+// The attention of `count` <= kPanel queries to out [heads * head_dim][kPanel]. Query i is row rows[i] of q (null: row i) at
+// grid position positions[i]; key_norms [heads] as prepare_keys found them.
+inline void attend_tile(const AttentionTile& tile, const RotaryTable& rotary, Grid grid, const float* q, int64_t q_stride,
+                        const int64_t* rows, const int64_t* positions, int64_t count, const KeyValues& keys,
+                        const float* key_norms, float* out) {
+  const int64_t head_dim = keys.head_dim;
+  const float scale = kLog2E / sqrtf(static_cast<float>(head_dim));
+  float* rotated = tile.queries + head_dim * kPanel;
+  for (int64_t head = 0; head < keys.heads; ++head) {
+    bool bounded = true;
+    for (int64_t i = 0; i < kPanel; ++i) {
+      if (i < count) {
+        const float* query = q + (rows != nullptr ? rows[i] : i) * q_stride + head * head_dim;
+        const float squares =
+            rotary.rotate(query, positions[i] / grid.columns, positions[i] % grid.columns, scale, rotated);
+        // |q . k| <= |q| |k|; a NaN makes it false.
+        if (!(squares * key_norms[head] <= kSafeScore * kSafeScore)) bounded = false;
+      }
+      for (int64_t j = 0; j < head_dim; ++j) tile.queries[j * kPanel + i] = i < count ? rotated[j] : 0.0f;
+    }
+    attend_head(tile, keys, head, count, bounded, out + head * head_dim * kPanel);
+  }
+}
+
+}  // namespace I2F_ISA
+}  // namespace i2f

@@ -1,0 +1,71 @@
+// Rotary position embedding in two dimensions: the first half of a head's channels turns with the token's row, the second
+// half with its column, two neighbouring channels sharing one frequency.
+#pragma once
+
+#include <math.h>
+
+#include "native/simd.hpp"
+
+namespace i2f {
+namespace I2F_ISA {
+
+// Cosines and sines of position * frequency for all positions of a grid side, laid out for `rotate`.
+class RotaryTable {
+ public:
+  // Floats that the table takes.
+  static I2F_INLINE int64_t floats(int64_t positions, int64_t head_dim) { return positions * head_dim; }
+
+  // freqs [head_dim / 4]; `memory` holds floats(positions, head_dim) floats and outlives the table.
+  RotaryTable(const float* freqs, int64_t head_dim, int64_t positions, float* memory)
+      : table_(memory), half_(head_dim / 2) {
+    for (int64_t j = 0; j < head_dim / 4; ++j) {
+      // Turning by one step at a time in double precision: far more exact than float, far cheaper than its cosf and sinf.
+      const double step_cosine = cos(static_cast<double>(freqs[j]));
+      const double step_sine = sin(static_cast<double>(freqs[j]));
+      double cosine = 1.0;
+      double sine = 0.0;
+      for (int64_t position = 0; position < positions; ++position) {
+        float* entry = memory + position * head_dim + 2 * j;
+        entry[0] = static_cast<float>(cosine);
+        entry[1] = static_cast<float>(cosine);
+        entry[half_] = static_cast<float>(sine);
+        entry[half_ + 1] = static_cast<float>(-sine);
+        const double next = cosine * step_cosine - sine * step_sine;
+        sine = sine * step_cosine + cosine * step_sine;
+        cosine = next;
+      }
+    }
+  }
+
+  // out = scale * rotated x, one head of one token at (row, column). Returns the sum of squares of `out`.
+  I2F_INLINE float rotate(const float* x, int64_t row, int64_t column, float scale, float* out) const {
+    const float* row_entry = table_ + row * 2 * half_;
+    const float* column_entry = table_ + column * 2 * half_;
+    return sum(rotate_half(x, row_entry, scale, out) + rotate_half(x + half_, column_entry, scale, out + half_));
+  }
+
+ private:
+  I2F_INLINE Vec rotate_half(const float* x, const float* entry, float scale, float* out) const {
+    Vec squares = zero();
+    for (int64_t i = 0; i < half_; i += kLanes) {
+      const int64_t left = half_ - i;
+      const Vec value = left >= kLanes ? load(x + i) : load_n(x + i, left);
+      const Vec cosine = left >= kLanes ? load(entry + i) : load_n(entry + i, left);
+      const Vec sine = left >= kLanes ? load(entry + half_ + i) : load_n(entry + half_ + i, left);
+      const Vec turned = fma(value, cosine, swap_pairs(value) * sine) * set(scale);
+      squares = fma(turned, turned, squares);
+      if (left >= kLanes) {
+        store(out + i, turned);
+      } else {
+        store_n(out + i, turned, left);
+      }
+    }
+    return squares;
+  }
+
+  const float* table_;
+  int64_t half_;
+};
+
+}  // namespace I2F_ISA
+}  // namespace i2f

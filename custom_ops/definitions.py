@@ -1,0 +1,108 @@
+"""All ops of the domain as ONNX functions, and putting them into a model.
+
+A model that carries them runs in stock onnxruntime; with the native library registered, onnxruntime takes the kernels
+of the same names instead.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+import onnx
+from onnxscript import OnnxFunction
+
+from . import DOMAIN, VERSION
+from .add_prompt.definition import AddPrompt
+from .boundary_attention.definition import BoundaryAttention
+from .boundary_gather.definition import BoundaryGather
+from .boundary_scatter.definition import BoundaryScatter
+from .bsq_attention.definition import BSQAttention
+from .crop_tokens.definition import CropTokens
+from .hybrid_attention.definition import HybridAttention
+from .hybrid_moe.definition import HybridMoE
+from .local_box.definition import LocalBox
+from .local_upsample_2x.definition import LocalUpsample2x
+from .local_upsample_2x.interpolation import UpsampleMatrices, UpsampleWindows
+from .localise.definition import Localise
+from .norm_projection.definition import NormProjection
+from .prompt_embed.convolutions import PromptConvolutions
+from .prompt_embed.definition import PromptEmbed
+
+# Those that others call come first. The ops of the domain, and the parts they are put together from, which have no
+# kernels of their own.
+FUNCTIONS: tuple[OnnxFunction, ...] = (
+    BoundaryGather,
+    BoundaryScatter,
+    BoundaryAttention,
+    BSQAttention,
+    NormProjection,
+    HybridAttention,
+    HybridMoE,
+    AddPrompt,
+    PromptConvolutions,
+    PromptEmbed,
+    Localise,
+    LocalBox,
+    CropTokens,
+    UpsampleWindows,
+    UpsampleMatrices,
+    LocalUpsample2x,
+)
+
+
+def _calls(nodes: Iterable[onnx.NodeProto]) -> Iterator[str]:
+    """Names of the domain's functions that `nodes` call, those in the nodes' own graphs (If, Loop, Scan) included."""
+    for node in nodes:
+        if node.domain == DOMAIN:
+            yield node.op_type
+        for attribute in node.attribute:
+            for graph in (attribute.g, *attribute.graphs):
+                yield from _calls(graph.node)
+
+
+def function_protos() -> list[onnx.FunctionProto]:
+    """The definition of every function, in the order of FUNCTIONS."""
+    protos = []
+    for function in FUNCTIONS:
+        proto = function.to_function_proto()
+        # onnxscript overlooks calls inside the branches of an If when it writes the imports.
+        if any(_calls(proto.node)) and all(entry.domain != DOMAIN for entry in proto.opset_import):
+            proto.opset_import.append(onnx.helper.make_opsetid(DOMAIN, VERSION))
+        protos.append(proto)
+    return protos
+
+
+def add_functions(model: onnx.ModelProto) -> None:
+    """Put the definitions of the ops that `model` uses, and of what these use, into the model.
+
+    Definitions of the domain that the model already holds are replaced; functions of other domains stay, first. Ours
+    follow in the order of FUNCTIONS, and the opset imports, the domain's among them, are sorted by domain. A model that
+    uses none of the ops stays as it is.
+
+    Raises:
+        ValueError: the model uses an op of the domain that is not defined here; the message names it.
+    """
+    definitions = {proto.name: proto for proto in function_protos()}
+    others = [function for function in model.functions if function.domain != DOMAIN]
+    waiting = list(_calls(model.graph.node))
+    for function in others:
+        waiting.extend(_calls(function.node))
+    used: set[str] = set()
+    while waiting:
+        name = waiting.pop()
+        if name in used:
+            continue
+        if name not in definitions:
+            raise ValueError(f"the model uses {DOMAIN}::{name}, expected one of {', '.join(sorted(definitions))}")
+        used.add(name)
+        waiting.extend(_calls(definitions[name].node))
+    if not used:
+        return
+
+    del model.functions[:]
+    model.functions.extend(others)
+    model.functions.extend(proto for name, proto in definitions.items() if name in used)
+    imports = {entry.domain: entry.version for entry in model.opset_import}
+    imports[DOMAIN] = VERSION
+    del model.opset_import[:]
+    model.opset_import.extend(onnx.helper.make_opsetid(domain, imports[domain]) for domain in sorted(imports))

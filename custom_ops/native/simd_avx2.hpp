@@ -1,0 +1,82 @@
+// AVX2 with FMA: 8 floats a vector, 16 registers.
+#pragma once
+
+#include <immintrin.h>
+
+namespace i2f {
+namespace I2F_ISA {
+
+constexpr int kLanes = 8;
+// Rows x vectors of the GEMM micro-kernel: 12 accumulators, two vectors of B, one broadcast of A.
+constexpr int kGemmRows = 6;
+constexpr int kGemmVectors = 2;
+
+struct Vec {
+  __m256 v;
+};
+struct Mask {
+  __m256 m;
+};
+
+I2F_INLINE Mask first_lanes(int64_t n) {
+  const __m256i lane = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7);
+  const __m256i count = _mm256_set1_epi32(static_cast<int>(n < 8 ? n : 8));
+  return {_mm256_castsi256_ps(_mm256_cmpgt_epi32(count, lane))};
+}
+I2F_INLINE Vec load(const float* p) { return {_mm256_loadu_ps(p)}; }
+I2F_INLINE Vec load_n(const float* p, int64_t n) {
+  return {_mm256_maskload_ps(p, _mm256_castps_si256(first_lanes(n).m))};
+}
+I2F_INLINE void store(float* p, Vec a) { _mm256_storeu_ps(p, a.v); }
+I2F_INLINE void store_n(float* p, Vec a, int64_t n) {
+  _mm256_maskstore_ps(p, _mm256_castps_si256(first_lanes(n).m), a.v);
+}
+I2F_INLINE Vec set(float a) { return {_mm256_set1_ps(a)}; }
+I2F_INLINE Vec zero() { return {_mm256_setzero_ps()}; }
+
+I2F_INLINE Vec operator+(Vec a, Vec b) { return {_mm256_add_ps(a.v, b.v)}; }
+I2F_INLINE Vec operator-(Vec a, Vec b) { return {_mm256_sub_ps(a.v, b.v)}; }
+I2F_INLINE Vec operator*(Vec a, Vec b) { return {_mm256_mul_ps(a.v, b.v)}; }
+I2F_INLINE Vec operator/(Vec a, Vec b) { return {_mm256_div_ps(a.v, b.v)}; }
+I2F_INLINE Vec fma(Vec a, Vec b, Vec c) { return {_mm256_fmadd_ps(a.v, b.v, c.v)}; }
+I2F_INLINE Vec fnma(Vec a, Vec b, Vec c) { return {_mm256_fnmadd_ps(a.v, b.v, c.v)}; }
+// A NaN in the second argument comes through.
+I2F_INLINE Vec max(Vec a, Vec b) { return {_mm256_max_ps(a.v, b.v)}; }
+I2F_INLINE Vec min(Vec a, Vec b) { return {_mm256_min_ps(a.v, b.v)}; }
+I2F_INLINE Vec sqrt(Vec a) { return {_mm256_sqrt_ps(a.v)}; }
+
+I2F_INLINE Mask less(Vec a, Vec b) { return {_mm256_cmp_ps(a.v, b.v, _CMP_LT_OQ)}; }
+I2F_INLINE Mask greater_equal(Vec a, Vec b) { return {_mm256_cmp_ps(a.v, b.v, _CMP_GE_OQ)}; }
+I2F_INLINE Vec select(Mask m, Vec a, Vec b) { return {_mm256_blendv_ps(b.v, a.v, m.m)}; }
+I2F_INLINE bool any(Mask m) { return _mm256_movemask_ps(m.m) != 0; }
+// Lane i as bit i.
+I2F_INLINE unsigned lane_bits(Mask m) { return static_cast<unsigned>(_mm256_movemask_ps(m.m)); }
+
+I2F_INLINE float sum(Vec a) {
+  __m128 s = _mm_add_ps(_mm256_castps256_ps128(a.v), _mm256_extractf128_ps(a.v, 1));
+  s = _mm_add_ps(s, _mm_movehl_ps(s, s));
+  return _mm_cvtss_f32(_mm_add_ss(s, _mm_shuffle_ps(s, s, 1)));
+}
+I2F_INLINE float max_lane(Vec a) {
+  __m128 s = _mm_max_ps(_mm256_castps256_ps128(a.v), _mm256_extractf128_ps(a.v, 1));
+  s = _mm_max_ps(s, _mm_movehl_ps(s, s));
+  return _mm_cvtss_f32(_mm_max_ss(s, _mm_shuffle_ps(s, s, 1)));
+}
+
+// Swaps the lanes of each pair (0 1, 2 3, ...).
+I2F_INLINE Vec swap_pairs(Vec a) { return {_mm256_permute_ps(a.v, 0xb1)}; }
+
+// The nearest whole number to `a` (|a| < 2^22), and p * 2^n for whole n; scale_power_of_two covers n in [-126, 128] and
+// results up to the largest float.
+I2F_INLINE Vec round_nearest(Vec a) {
+  return {_mm256_round_ps(a.v, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC)};
+}
+I2F_INLINE Vec scale_power_of_two(Vec p, Vec n) {
+  // Adding to the exponent field; a NaN (its sum would be no NaN for some bit patterns) is put back.
+  const __m256i shift = _mm256_slli_epi32(_mm256_cvtps_epi32(n.v), 23);
+  const __m256 scaled = _mm256_castsi256_ps(_mm256_add_epi32(_mm256_castps_si256(p.v), shift));
+  return {_mm256_or_ps(scaled, _mm256_cmp_ps(p.v, p.v, _CMP_UNORD_Q))};
+}
+
+}  // namespace I2F_ISA
+}  // namespace i2f

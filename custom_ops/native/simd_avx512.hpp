@@ -1,0 +1,63 @@
+// AVX-512 (F, BW, VL, DQ): 16 floats a vector, 32 registers.
+#pragma once
+
+#include <immintrin.h>
+
+namespace i2f {
+namespace I2F_ISA {
+
+constexpr int kLanes = 16;
+// Rows x vectors of the GEMM micro-kernel: 24 accumulators, two vectors of B, A broadcast from memory.
+constexpr int kGemmRows = 12;
+constexpr int kGemmVectors = 2;
+
+struct Vec {
+  __m512 v;
+};
+struct Mask {
+  __mmask16 m;
+};
+
+I2F_INLINE Mask first_lanes(int64_t n) {
+  return {static_cast<__mmask16>(n >= 16 ? 0xffffu : ((1u << static_cast<unsigned>(n)) - 1u))};
+}
+I2F_INLINE Vec load(const float* p) { return {_mm512_loadu_ps(p)}; }
+I2F_INLINE Vec load_n(const float* p, int64_t n) { return {_mm512_maskz_loadu_ps(first_lanes(n).m, p)}; }
+I2F_INLINE void store(float* p, Vec a) { _mm512_storeu_ps(p, a.v); }
+I2F_INLINE void store_n(float* p, Vec a, int64_t n) { _mm512_mask_storeu_ps(p, first_lanes(n).m, a.v); }
+I2F_INLINE Vec set(float a) { return {_mm512_set1_ps(a)}; }
+I2F_INLINE Vec zero() { return {_mm512_setzero_ps()}; }
+
+I2F_INLINE Vec operator+(Vec a, Vec b) { return {_mm512_add_ps(a.v, b.v)}; }
+I2F_INLINE Vec operator-(Vec a, Vec b) { return {_mm512_sub_ps(a.v, b.v)}; }
+I2F_INLINE Vec operator*(Vec a, Vec b) { return {_mm512_mul_ps(a.v, b.v)}; }
+I2F_INLINE Vec operator/(Vec a, Vec b) { return {_mm512_div_ps(a.v, b.v)}; }
+I2F_INLINE Vec fma(Vec a, Vec b, Vec c) { return {_mm512_fmadd_ps(a.v, b.v, c.v)}; }
+I2F_INLINE Vec fnma(Vec a, Vec b, Vec c) { return {_mm512_fnmadd_ps(a.v, b.v, c.v)}; }
+// A NaN in the second argument comes through.
+I2F_INLINE Vec max(Vec a, Vec b) { return {_mm512_max_ps(a.v, b.v)}; }
+I2F_INLINE Vec min(Vec a, Vec b) { return {_mm512_min_ps(a.v, b.v)}; }
+I2F_INLINE Vec sqrt(Vec a) { return {_mm512_sqrt_ps(a.v)}; }
+
+I2F_INLINE Mask less(Vec a, Vec b) { return {_mm512_cmp_ps_mask(a.v, b.v, _CMP_LT_OQ)}; }
+I2F_INLINE Mask greater_equal(Vec a, Vec b) { return {_mm512_cmp_ps_mask(a.v, b.v, _CMP_GE_OQ)}; }
+I2F_INLINE Vec select(Mask m, Vec a, Vec b) { return {_mm512_mask_blend_ps(m.m, b.v, a.v)}; }
+I2F_INLINE bool any(Mask m) { return m.m != 0; }
+// Lane i as bit i.
+I2F_INLINE unsigned lane_bits(Mask m) { return static_cast<unsigned>(m.m); }
+
+I2F_INLINE float sum(Vec a) { return _mm512_reduce_add_ps(a.v); }
+I2F_INLINE float max_lane(Vec a) { return _mm512_reduce_max_ps(a.v); }
+
+// Swaps the lanes of each pair (0 1, 2 3, ...).
+I2F_INLINE Vec swap_pairs(Vec a) { return {_mm512_permute_ps(a.v, 0xb1)}; }
+
+// The nearest whole number to `a` (|a| < 2^22), and p * 2^n for whole n; scale_power_of_two covers n in [-126, 128] and
+// results up to the largest float.
+I2F_INLINE Vec round_nearest(Vec a) {
+  return {_mm512_roundscale_ps(a.v, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC)};
+}
+I2F_INLINE Vec scale_power_of_two(Vec p, Vec n) { return {_mm512_scalef_ps(p.v, n.v)}; }
+
+}  // namespace I2F_ISA
+}  // namespace i2f

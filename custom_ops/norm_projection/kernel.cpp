@@ -1,0 +1,69 @@
+// NormProjection: LayerNorm and a linear layer in one pass over the tokens; the normalised rows never leave the cache.
+#include "native/gemm.hpp"
+#include "native/kernel.hpp"
+#include "native/layer_norm.hpp"
+#include "native/memory.hpp"
+
+namespace i2f {
+namespace I2F_ISA {
+namespace {
+
+enum Input : size_t { kX, kNormWeight, kNormBias, kWeight, kBias, kInputCount };
+
+const PortDefinition kInputs[kInputCount] = {{"x", Element::kFloat},
+                                             {"norm_weight", Element::kFloat},
+                                             {"norm_bias", Element::kFloat},
+                                             {"weight", Element::kFloat},
+                                             {"bias", Element::kFloat}};
+const PortDefinition kOutputs[] = {{"y", Element::kFloat}};
+
+// Tokens of one task: their normalised rows stay in the second-level cache while the weights pass by.
+constexpr int64_t kTile = 48;
+
+class NormProjection final : public Kernel {
+ public:
+  explicit NormProjection(const KernelInfo& info)
+      : epsilon_(info.float_attribute("epsilon")), weights_(info, kWeight, kBias) {}
+  static Kernel* create(const KernelInfo& info) { return new NormProjection(info); }
+
+  void compute(const Context& context) const override {
+    Dim n{"N"}, c{"C"}, p{"P"};
+    const float* x = context.f32(kX, {&n, &c});
+    const float* norm_weight = context.f32(kNormWeight, {&c});
+    const float* norm_bias = context.f32(kNormBias, {&c});
+    const float* weight = context.f32(kWeight, {&p, &c});
+    const float* bias = context.f32(kBias, {&p});
+    float* y = context.f32_output(0, {n.value, p.value});
+    PackedLinear local;
+    const PackedLinear& linear = weights_.get(weight, bias, 1, p.value, c.value, &local);
+
+    const int64_t channels = c.value;
+    const int64_t width = p.value;
+    context.parallel_for(ceil_div(n.value, kTile), [&](int64_t task) {
+      const int64_t first = task * kTile;
+      const int64_t rows = min_of(kTile, n.value - first);
+      const Scratch scratch({bytes_of<float>(rows * channels)});
+      float* normal = scratch.part<float>(0);
+      for (int64_t i = 0; i < rows; ++i) {
+        layer_norm(x + (first + i) * channels, norm_weight, norm_bias, epsilon_, channels, normal + i * channels);
+      }
+      float* out = y + first * width;
+      const float* padded_bias = linear.bias(0);
+      gemm(normal, channels, 1, rows, linear.panels(0), channels, width, [=](int64_t row, int64_t column, Vec value) {
+        store_columns(out + row * width, column, width, value + load(padded_bias + column));
+      });
+    });
+  }
+
+ private:
+  float epsilon_;
+  LinearWeights weights_;
+};
+
+}  // namespace
+
+extern const OpDefinition norm_projection_op;
+const OpDefinition norm_projection_op = {"NormProjection", kInputs, kInputCount, kOutputs, 1, NormProjection::create};
+
+}  // namespace I2F_ISA
+}  // namespace i2f

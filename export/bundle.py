@@ -1,0 +1,203 @@
+"""Checkpoint (or a seed) to bundle folder."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.metadata
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import onnx
+
+from .. import __version__
+from ..custom_ops import DOMAIN, VERSION
+from ..errors import ArgumentError, BundleError
+from ..models import Inter2Former, ModelConfig, load_config, load_state_dict, read_checkpoint, save_checkpoint
+from ..models.configuration import PATCH_SIZE
+from ..models.dynamic_local_upsampling import OUTSIDE_LOGIT
+from . import graphs
+from .onnx_graph import IR_VERSION, OPSET, op_counts, parameter_count, trace
+from .progress import progress
+from .random_weights import initialise
+
+FORMAT = "inter2former-bundle"
+FORMAT_VERSION = 1
+CLICK_RADIUS = 5
+EXTERNAL_BYTES = 4 << 20  # a graph with more weights than this keeps them in a file beside it
+SPECS: dict[str, Callable[[Inter2Former], graphs.GraphSpec]] = {
+    "encoder": graphs.encoder_spec,
+    "prompt": graphs.prompt_spec,
+    "decoder": graphs.decoder_spec,
+}
+
+
+def export_bundle(
+    out: str | Path,
+    *,
+    config: str | Path | dict[str, Any] | ModelConfig,
+    checkpoint: str | Path | None = None,
+    random_weights: int | None = None,
+    size: int | None = None,
+    overwrite: bool = False,
+) -> Path:
+    """Write a bundle.
+
+    The folder appears under its name only when it is complete.
+
+    Args:
+        out: the folder to write.
+        config: a preset's name, a JSON file, its contents, or a configuration.
+        checkpoint: published-format weights, `.pth` or `.safetensors`.
+        random_weights: a seed, in place of `checkpoint`; the weights are written too, as checkpoint.pth.
+        size: side of the model's input in pixels, if not the configuration's.
+        overwrite: replace a bundle that is there. A folder that is not a bundle is never replaced.
+
+    Returns:
+        The folder.
+
+    Raises:
+        ArgumentError: not exactly one of `checkpoint` and `random_weights`, or an impossible size.
+        ConfigError, CheckpointError: unusable inputs.
+        BundleError: `out` exists, or cannot be written.
+    """
+    if (checkpoint is None) == (random_weights is None):
+        raise ArgumentError("give either a checkpoint or a seed for random weights, and not both")
+    out = Path(out)
+    _check_destination(out, overwrite)
+    model_config = _with_size(load_config(config), size)
+    model = Inter2Former(model_config).eval()
+    if checkpoint is not None:
+        load_state_dict(model, read_checkpoint(checkpoint), str(checkpoint))
+        source: dict[str, Any] = {"checkpoint": Path(checkpoint).name, "sha256": _sha256(Path(checkpoint))}
+    else:
+        assert random_weights is not None
+        initialise(model, random_weights)
+        source = {"random_weights": random_weights}
+    model.requires_grad_(False)
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        temporary = Path(tempfile.mkdtemp(prefix=f".{out.name}.", dir=out.parent))
+    except OSError as error:
+        raise BundleError(f"cannot write a bundle at {out}: {error.strerror}") from None
+    try:
+        _write_bundle(model, temporary, source)
+        if random_weights is not None:
+            save_checkpoint(temporary / "checkpoint.pth", model)
+        _move_into_place(temporary, out)
+    except OSError as error:
+        raise BundleError(f"cannot write a bundle at {out}: {error.strerror}") from None
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+    return out
+
+
+def _write_bundle(model: Inter2Former, folder: Path, source: dict[str, Any]) -> None:
+    config = model.config
+    described: dict[str, Any] = {}
+    for name, spec_of in progress(SPECS.items(), "export", total=len(SPECS)):
+        graph = trace(spec_of(model))
+        described[name] = {
+            "file": f"{name}.onnx",
+            "inputs": [_describe(value) for value in graph.graph.input],
+            "outputs": [_describe(value) for value in graph.graph.output],
+            "ops": op_counts(graph),
+            "parameters": parameter_count(graph),
+        }
+        _save_graph(graph, folder / f"{name}.onnx")
+    for path in folder.iterdir():
+        path.chmod(0o644)  # onnx writes external data for the owner's eyes only
+    files = {path.name: {"sha256": _sha256(path), "bytes": path.stat().st_size} for path in sorted(folder.iterdir())}
+    digest = hashlib.sha256("".join(f"{name} {files[name]['sha256']}\n" for name in sorted(files)).encode()).hexdigest()
+    manifest = {
+        "format": FORMAT,
+        "format_version": FORMAT_VERSION,
+        "id": digest,
+        "model": config.to_dict(),
+        "geometry": {**config.to_dict()["geometry"], "patch_size": PATCH_SIZE},
+        "routing": config.routing,
+        "uncertainty_kernel_size": config.neck.uncertainty_kernel_size,
+        "click_radius": CLICK_RADIUS,
+        "outside_logit": OUTSIDE_LOGIT,
+        "precision": "float32",
+        "opset": OPSET,
+        "ir_version": IR_VERSION,
+        "custom_ops": {"domain": DOMAIN, "version": VERSION},
+        "graphs": described,
+        "files": files,
+        "source": source,
+        "producer": {
+            "inter2former-onnx": __version__,
+            **{name: importlib.metadata.version(name) for name in ("torch", "onnx", "onnxscript")},
+        },
+    }
+    (folder / "manifest.json").write_text(json.dumps(manifest, indent=1) + "\n", encoding="utf-8")
+
+
+def _save_graph(graph: onnx.ModelProto, path: Path) -> None:
+    onnx.checker.check_model(graph, full_check=False)
+    large = sum(len(tensor.raw_data) for tensor in graph.graph.initializer) > EXTERNAL_BYTES
+    onnx.save_model(
+        graph,
+        path,
+        save_as_external_data=large,
+        all_tensors_to_one_file=True,
+        location=f"{path.name}.data",
+        size_threshold=1024,
+    )
+
+
+def _describe(value: onnx.ValueInfoProto) -> dict[str, Any]:
+    tensor = value.type.tensor_type
+    dtype = onnx.helper.tensor_dtype_to_np_dtype(tensor.elem_type).name
+    return {"name": value.name, "dtype": dtype, "shape": [d.dim_param or d.dim_value for d in tensor.shape.dim]}
+
+
+def _with_size(config: ModelConfig, size: int | None) -> ModelConfig:
+    if size is None:
+        return config
+    if size <= 0 or size % PATCH_SIZE:
+        raise ArgumentError(f"size must be a positive multiple of {PATCH_SIZE}, found {size}")
+    values = config.to_dict()
+    values["geometry"]["size"] = size
+    return ModelConfig.from_dict(values)
+
+
+def _check_destination(out: Path, overwrite: bool) -> None:
+    """Refuse before any work what could not be put into place after it."""
+    if not out.exists() and not out.is_symlink():
+        return
+    if out.is_dir() and not any(out.iterdir()):
+        return
+    if not overwrite:
+        raise BundleError(f"{out} exists; choose another folder or pass --overwrite (overwrite=True)")
+    if not (out / "manifest.json").is_file():
+        raise BundleError(f"{out} is not a bundle (it holds no manifest.json) and will not be replaced")
+
+
+def _move_into_place(temporary: Path, out: Path) -> None:
+    """Put the finished folder at its name; what was there goes only once the new one stands."""
+    os.chmod(temporary, 0o755)
+    if not out.exists():
+        temporary.rename(out)
+        return
+    old = temporary.with_name(f"{temporary.name}.old")
+    out.rename(old)
+    try:
+        temporary.rename(out)
+    except OSError:
+        old.rename(out)
+        raise
+    shutil.rmtree(old)
+
+
+def _sha256(path: Path) -> str:
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while chunk := file.read(1 << 20):
+            digest.update(chunk)
+    return digest.hexdigest()

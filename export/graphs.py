@@ -1,0 +1,201 @@
+"""The three graphs of a bundle as PyTorch modules: what `torch.onnx.export` traces.
+
+Their inputs and outputs are the contract between the bundle and the runtime (ARCHITECTURE.md).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from ..models import ImageFeatures, Inter2Former
+from ..models.configuration import PATCH_SIZE
+from ..models.dynamic_local_upsampling import crop_tokens, edge_terms, local_box, local_upsample_2x
+from ..models.dynamic_prompt_embedding import add_prompt
+
+LEVELS = 4
+EDGE_KINDS = ("edge{}", "edge_rows{}", "edge_columns{}", "edge_corners{}")
+Shape = tuple[str | int, ...]
+Dynamic = dict[int, Any]  # axis to torch.export.Dim
+EDGE_NAMES = tuple(kind.format(level) for level in range(LEVELS) for kind in EDGE_KINDS)
+
+
+def encoder_outputs(model: Inter2Former, features: ImageFeatures) -> tuple[Tensor, ...]:
+    """embed [h, w, C] and then, level by level, what `edge_terms` makes of the edge maps (named `EDGE_NAMES`)."""
+    terms: list[Tensor] = []
+    for level, (upsampler, edge) in enumerate(zip(model.decode_head.levels, features.edges, strict=True)):
+        conv = upsampler.conv
+        assert conv.bias is not None
+        terms += edge_terms(edge, conv.weight, conv.bias, 2 ** (level + 1))
+    return (features.embed.permute(1, 2, 0), *terms)
+
+
+class EncoderGraph(nn.Module):
+    """An 8-bit image to everything about it that does not depend on clicks."""
+
+    def __init__(self, model: Inter2Former) -> None:
+        super().__init__()
+        self.model = model
+        size = model.config.geometry.size
+        with torch.no_grad():
+            self.plans = model.backbone.plans(size, size)
+
+    def forward(self, image: Tensor) -> tuple[Tensor, ...]:
+        """uint8 [H, W, 3], RGB -> see `encoder_outputs`."""
+        return encoder_outputs(self.model, self.model.encode(self.model.preprocess(image), self.plans))
+
+
+class PromptGraph(nn.Module):
+    """The label map's region of interest to prompt tokens."""
+
+    def __init__(self, model: Inter2Former) -> None:
+        super().__init__()
+        self.neck = model.neck
+
+    def forward(self, labels: Tensor) -> Tensor:
+        """uint8 [16 rh, 16 rw] -> [rh, rw, C]."""
+        return self.neck.embed_labels(labels)
+
+
+class DecoderGraph(nn.Module):
+    """Tokens to a mask: dynamic hybrid attention, mixture of experts, localisation, local upsampling."""
+
+    background: Tensor
+
+    def __init__(self, model: Inter2Former) -> None:
+        super().__init__()
+        self.neck = model.neck
+        self.head = model.decode_head
+        with torch.no_grad():
+            self.register_buffer("background", model.neck.background())
+
+    def forward(
+        self,
+        embed: Tensor,
+        prompt: Tensor,
+        offset: Tensor,
+        boundary: Tensor,
+        other: Tensor,
+        edges: list[Tensor],
+        threshold: Tensor,
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """See ARCHITECTURE.md for shapes."""
+        grid = torch.cat([torch.tensor([embed.shape[0]]), torch.tensor([embed.shape[1]])])
+        x = self.neck.attend(add_prompt(embed, prompt, offset, self.background), boundary, other, grid)
+        localisation = self.head.localise(x, grid)
+        box = local_box(localisation, threshold)
+        crop = crop_tokens(x, grid, box)
+        for level, upsampler in enumerate(self.head.levels):
+            edge, rows, columns, corners = edges[4 * level : 4 * level + 4]
+            norm, weight = upsampler.norm, upsampler.conv.weight
+            crop = local_upsample_2x(
+                crop,
+                box,
+                edge,
+                rows,
+                columns,
+                corners,
+                norm.weight,
+                norm.bias,
+                weight,
+                int(upsampler.activation),
+                norm.eps,
+            )
+        return crop.squeeze(2), box, localisation
+
+
+@dataclass(frozen=True)
+class GraphSpec:
+    """How one graph is traced and what its tensors are called.
+
+    `shapes` gives the dimensions of every input as they appear in the file: names for what varies.
+    """
+
+    module: nn.Module
+    arguments: tuple[Any, ...]
+    dynamic: tuple[Any, ...]
+    inputs: dict[str, Shape]
+    outputs: dict[str, Shape]
+
+
+def encoder_spec(model: Inter2Former) -> GraphSpec:
+    """The encoder, for images of any size."""
+    image = torch.zeros(96, 80, 3, dtype=torch.uint8)
+    dynamic = ({0: torch.export.Dim.DYNAMIC, 1: torch.export.Dim.DYNAMIC},)
+    side = model.config.geometry.size // PATCH_SIZE
+    dims = model.config.decode_head.embed_dim
+    outputs = {"embed": (side, side, dims), **_edge_shapes(model, side, side)}
+    return GraphSpec(EncoderGraph(model), (image,), dynamic, {"image": ("height", "width", 3)}, outputs)
+
+
+def prompt_spec(model: Inter2Former) -> GraphSpec:
+    """The prompt embedding, for regions of any size."""
+    rows, columns = torch.export.Dim("region_rows", min=1), torch.export.Dim("region_columns", min=1)
+    labels = torch.zeros(3 * PATCH_SIZE, 5 * PATCH_SIZE, dtype=torch.uint8)
+    dynamic = ({0: PATCH_SIZE * rows, 1: PATCH_SIZE * columns},)
+    dims = model.config.neck.embed_dim
+    inputs: dict[str, Shape] = {"labels": ("region_height", "region_width")}
+    return GraphSpec(
+        PromptGraph(model), (labels,), dynamic, inputs, {"prompt": ("region_rows", "region_columns", dims)}
+    )
+
+
+def decoder_spec(model: Inter2Former) -> GraphSpec:
+    """The decoder, for any token grid, region, split of the tokens and box."""
+    # The traced sizes are all different so that no two dimensions are taken for one.
+    h, w, c = 6, 7, model.config.neck.embed_dim
+    named = _edge_shapes(model, "rows", "columns")
+    edges = [torch.zeros([int(size) for size in shape]) for shape in _edge_shapes(model, h, w).values()]
+    arguments = (
+        torch.zeros(h, w, c),
+        torch.zeros(3, 4, c),
+        torch.zeros(2, dtype=torch.int64),
+        torch.arange(10),
+        torch.arange(10, h * w),
+        edges,
+        torch.tensor(model.config.decode_head.threshold),
+    )
+    varies = torch.export.Dim.DYNAMIC
+    plane: Dynamic = {0: varies, 1: varies}
+    edge_planes = [
+        {axis: varies for axis, size in enumerate(shape) if isinstance(size, str)} for shape in named.values()
+    ]
+    dynamic: tuple[Dynamic | list[Dynamic], ...] = (plane, plane, {}, {0: varies}, {0: varies}, edge_planes, {})
+    inputs: dict[str, Shape] = {
+        "embed": ("rows", "columns", c),
+        "prompt": ("region_rows", "region_columns", c),
+        "offset": (2,),
+        "boundary": ("boundary_tokens",),
+        "other": ("other_tokens",),
+        **named,
+        "threshold": (),
+    }
+    outputs: dict[str, Shape] = {
+        "logits": ("box_height", "box_width"),
+        "box": (4,),
+        "localisation": ("rows", "columns"),
+    }
+    return GraphSpec(DecoderGraph(model), arguments, dynamic, inputs, outputs)
+
+
+def _edge_shapes(model: Inter2Former, rows: int | str, columns: int | str) -> dict[str, Shape]:
+    """Shapes of the edge terms for a grid given in numbers or by names."""
+
+    def times(size: int | str, factor: int) -> int | str:
+        return size * factor if isinstance(size, int) else f"{factor}*{size}"
+
+    shapes: dict[str, Shape] = {}
+    for level, upsampler in enumerate(model.decode_head.levels):
+        s, dim = 2 ** (level + 1), upsampler.conv.out_channels
+        high, wide = times(rows, s), times(columns, s)
+        kinds: tuple[Shape, ...] = (
+            (high, wide, dim),
+            (2, rows, wide, dim),
+            (2, high, columns, dim),
+            (2, 2, rows, columns, dim),
+        )
+        shapes.update({kind.format(level): shape for kind, shape in zip(EDGE_KINDS, kinds, strict=True)})
+    return shapes

@@ -1,0 +1,57 @@
+"""Click through the photograph in the package and write one picture: the mask after every click, side by side."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from .arguments import PICTURE_FORMATS, add_engine_arguments, check_suffix
+
+HELP = "clicks on the photograph in the package -> one picture"
+
+# x, y, positive: the cup; the saucer with it; not the spoon that came along.
+CLICKS = ((290, 230, True), (130, 230, True), (368, 285, False))
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--out",
+        type=Path,
+        default=Path("demo.png"),
+        metavar="FILE",
+        help="the picture, .png or .jpg (default: demo.png)",
+    )
+    add_engine_arguments(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    from ..extras import require
+    from ..outputs import OutputFile
+
+    check_suffix("--out", args.out, PICTURE_FORMATS)
+    require("image", "PIL")
+    with OutputFile(args.out) as out:
+        from ..assets import DEMO_PHOTOGRAPH
+        from ..images import read_image, write_image
+        from ..overlay import draw_overlay, side_by_side
+        from ..runtime.click import Click
+        from .clicking import click_through, open_segmenter
+
+        segmenter = open_segmenter(args.bundle, args.threads)
+        image = read_image(DEMO_PHOTOGRAPH)
+        clicks = [Click(*click) for click in CLICKS]
+        result = click_through(segmenter, image, clicks)
+        random_weights = "random_weights" in segmenter.manifest.source
+        panels, captions = [], []
+        for number, step in enumerate(result.steps, start=1):
+            panels.append(draw_overlay(image, step.mask, clicks[:number]))
+            side = "on the object" if step.click.positive else "not the object"
+            note = " (random weights)" if random_weights else ""
+            captions.append(f"click {number}, {side}: {1000 * step.seconds:.0f} ms{note}")
+        picture = side_by_side(panels, captions)
+        out.write(lambda stream: write_image(stream, picture, args.out.suffix))
+    print(f"{result.times()} ({segmenter.threads} threads, {segmenter.ops} ops)")
+    if random_weights:
+        print("this bundle holds random weights: the timings are real, the masks mean nothing")
+    print(f"wrote {args.out}")
+    return 0

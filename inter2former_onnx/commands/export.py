@@ -1,0 +1,53 @@
+"""Make a bundle: a PyTorch checkpoint (or random weights) becomes a folder of ONNX graphs."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from .arguments import positive_int
+
+HELP = "checkpoint -> bundle"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    source = parser.add_mutually_exclusive_group(required=True)
+    source.add_argument("--checkpoint", type=Path, metavar="FILE", help="a .pth or .safetensors checkpoint")
+    source.add_argument(
+        "--random-weights",
+        type=int,
+        metavar="SEED",
+        help="no checkpoint: weights drawn at random, for latency work (the checkpoint is written too)",
+    )
+    parser.add_argument(
+        "--config",
+        required=True,
+        metavar="NAME|FILE",
+        help="a preset such as vit_b, or a .json file of the model's arguments",
+    )
+    parser.add_argument("--out", required=True, type=Path, metavar="DIR", help="the folder to make")
+    parser.add_argument(
+        "--size",
+        type=positive_int,
+        metavar="N",
+        help="side of the square the model sees, in pixels (default: the configuration's)",
+    )
+    parser.add_argument("--overwrite", action="store_true", help="replace DIR if it is there")
+
+
+def run(args: argparse.Namespace) -> int:
+    from ..extras import require
+
+    require("export", "torch", "onnx", "onnxscript", "safetensors")
+    from ..export import export_bundle
+
+    bundle = export_bundle(
+        args.out,
+        config=args.config,
+        checkpoint=args.checkpoint,
+        random_weights=args.random_weights,
+        size=args.size,
+        overwrite=args.overwrite,
+    )
+    print(f"wrote {bundle}")
+    return 0

@@ -1,0 +1,143 @@
+"""Image files: reading one the way a person sees it (upright, in colour, 8 bits a channel), and writing results.
+
+* EXIF orientation is applied: rows and columns are those of the picture as viewers show it.
+* Grey becomes RGB; palettes are resolved; CMYK is converted.
+* Transparent pixels are composited over white, as a page would show them: what lies hidden under them is not looked at.
+* 16-bit channels keep their high byte (65535 -> 255), so a 16-bit copy of an 8-bit image reads as that image.
+* Of an animation or a multi-page file, the first frame. Embedded colour profiles are not applied.
+
+`.npy` files (uint8, height x width x 3, RGB) are read with numpy alone; everything else needs Pillow (extra `[image]`).
+"""
+
+from __future__ import annotations
+
+import struct
+import warnings
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, BinaryIO
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .errors import ImageError
+from .extras import require
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+RGBImage = NDArray[np.uint8]
+
+# A file of some kilobytes can claim any size; this many pixels are half a gigabyte in memory. Pillow's own limit.
+MAX_PIXELS = 2 * (1024**3 // 4 // 3)
+
+
+def read_image(path: str | Path) -> RGBImage:
+    """The image in `path` as a C-contiguous uint8 array [height, width, 3], RGB.
+
+    Raises ImageError naming the file when it is missing, unreadable, truncated, too large or of a kind that has no
+    plain 8-bit reading, and MissingDependencyError when it needs Pillow and Pillow is not installed.
+    """
+    path = Path(path)
+    if path.is_dir():
+        raise ImageError(f"{path}: a folder, not an image file")
+    if not path.exists():
+        raise ImageError(f"{path}: no such image file")
+    if path.suffix.lower() == ".npy":
+        return _read_npy(path)
+    require("image", "PIL")
+    return _read_with_pillow(path)
+
+
+def _read_npy(path: Path) -> RGBImage:
+    try:
+        # Mapped, so that a header that claims a huge shape is held against the file's size before memory is asked for.
+        array = np.load(path, mmap_mode="r", allow_pickle=False)
+    except (OSError, ValueError, EOFError) as error:
+        raise ImageError(f"{path}: not a readable .npy file of numbers ({error})") from error
+    if array.dtype != np.uint8 or array.ndim != 3 or array.shape[2] != 3:
+        raise ImageError(
+            f"{path}: found {array.dtype} of shape {list(array.shape)}, expected uint8 [height, width, 3] in RGB order"
+        )
+    _check_pixel_count(path, array.shape[1], array.shape[0])
+    return np.array(array, order="C")
+
+
+def _read_with_pillow(path: Path) -> RGBImage:
+    from PIL import Image, UnidentifiedImageError
+
+    try:
+        with warnings.catch_warnings():
+            # Pillow's remarks (large image, damaged metadata) come on several lines and are no errors.
+            warnings.simplefilter("ignore")
+            with Image.open(path) as image:
+                _check_pixel_count(path, *image.size)
+                image.load()
+                return _to_rgb(path, _upright(image))
+    except ImageError:
+        raise
+    except Image.DecompressionBombError as error:
+        raise ImageError(f"{path}: too large to read ({error})") from error
+    except UnidentifiedImageError as error:
+        raise ImageError(f"{path}: not an image file of a known format") from error
+    except MemoryError:
+        raise
+    # Decoders meet damage with OSError, SyntaxError, ValueError, struct.error, zlib.error, EOFError and more.
+    except Exception as error:
+        raise ImageError(f"{path}: cannot be read as an image, is it complete? ({error})") from error
+
+
+def _upright(image: Image.Image) -> Image.Image:
+    from PIL import ImageOps
+
+    try:
+        return ImageOps.exif_transpose(image)
+    except (OSError, SyntaxError, ValueError, KeyError, struct.error):
+        return image  # metadata that cannot be parsed says nothing about the orientation; the pixels are whole
+
+
+def _check_pixel_count(path: Path, width: int, height: int) -> None:
+    if width * height > MAX_PIXELS:
+        raise ImageError(f"{path}: {width} x {height} pixels, more than the {MAX_PIXELS} that are read")
+    if width * height == 0:
+        raise ImageError(f"{path}: an image without pixels ({width} x {height})")
+
+
+def _to_rgb(path: Path, image: Image.Image) -> RGBImage:
+    """Any mode Pillow opens -> uint8 [height, width, 3]."""
+    if image.mode == "F":
+        raise ImageError(f"{path}: floating-point pixels have no fixed range; store it with 8 or 16 bits a channel")
+    if image.mode.startswith("I"):
+        image = _grey_from_integers(path, image)
+    if image.has_transparency_data:
+        from PIL import Image as PillowImage
+
+        layer = image.convert("RGBA")
+        image = PillowImage.alpha_composite(PillowImage.new("RGBA", layer.size, "white"), layer)
+    return np.array(image.convert("RGB"), dtype=np.uint8, order="C")
+
+
+def _grey_from_integers(path: Path, image: Image.Image) -> Image.Image:
+    """16-bit grey (modes I;16, I;16B, and I, in which some Pillow versions open it) -> 8-bit grey, high byte kept."""
+    from PIL import Image as PillowImage
+
+    values: NDArray[Any] = np.asarray(image)
+    if values.min() < 0 or values.max() > 65535:
+        raise ImageError(
+            f"{path}: grey values from {values.min()} to {values.max()}; at most 16 bits (0 to 65535) are read"
+        )
+    return PillowImage.fromarray((values >> 8).astype(np.uint8))
+
+
+def write_image(stream: BinaryIO, array: RGBImage | NDArray[np.bool_], suffix: str) -> None:
+    """Writes a picture (uint8 [height, width, 3]) or a mask (bool [height, width]) in the format of `suffix`.
+
+    `.npy` keeps the array as it is and needs no Pillow; in `.png`, `.jpg` and `.jpeg` a mask becomes 0 and 255.
+    """
+    suffix = suffix.lower()
+    if suffix == ".npy":
+        np.save(stream, array)
+        return
+    from PIL import Image
+
+    pixels = np.where(array, np.uint8(255), np.uint8(0)) if array.dtype == np.bool_ else array
+    Image.fromarray(pixels).save(stream, {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG"}[suffix], quality=92)

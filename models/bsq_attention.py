@@ -1,0 +1,75 @@
+"""BSQ attention: attention over binary-quantised key buckets, O(N) in the number of tokens (DESIGN 3.7)."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+
+def bucket_index(k: Tensor, code_weight: Tensor, code_bias: Tensor) -> Tensor:
+    """The bucket of every key: its code bits as a number, first bit most significant.
+
+    Args:
+        k: [N, D].
+        code_weight, code_bias: [B, D], [B].
+
+    Returns:
+        int64 [N], 0 <= index < 2^B.
+    """
+    bits = (k @ code_weight.T + code_bias) >= 0
+    weights = 2 ** torch.arange(code_weight.shape[0] - 1, -1, -1, device=k.device)
+    return (bits * weights).sum(1)
+
+
+def bucket_keys(codebook: Tensor) -> Tensor:
+    """Key of every bucket, the sum over its bits of codebook[b] if the bit is set, else codebook[B + b].
+
+    Args:
+        codebook: [2B, D].
+
+    Returns:
+        [2^B, D]
+    """
+    size = codebook.shape[0] // 2
+    shifts = torch.arange(size - 1, -1, -1, device=codebook.device)
+    bits = (torch.arange(2**size, device=codebook.device)[:, None] >> shifts) & 1
+    bits = bits.to(codebook.dtype)
+    return bits @ codebook[:size] + (1 - bits) @ codebook[size:]
+
+
+def bsq_attention(
+    q: Tensor, k: Tensor, v: Tensor, code_weight: Tensor, code_bias: Tensor, codebook: Tensor, num_heads: int
+) -> Tensor:
+    """Attention in which every key is replaced by the key of its bucket.
+
+    Args:
+        q: [No, D] queries.
+        k, v: [N, D] of all tokens.
+        code_weight, code_bias: [B, D], [B].
+        codebook: [2B, D].
+        num_heads: D splits into this many heads; the code covers all D channels.
+
+    Returns:
+        [No, D]: per head sum_m e^(s q.K_m) V_m / sum_m e^(s q.K_m) c_m over occupied buckets m, where V_m is the sum
+        of the values in the bucket, c_m their number and s = (D / num_heads)^-0.5.
+    """
+    keys = bucket_keys(codebook)
+    index = bucket_index(k, code_weight, code_bias)
+    values = v.new_zeros(keys.shape[0], v.shape[1]).index_add(0, index, v)
+    counts = torch.bincount(index, minlength=keys.shape[0])
+    head_dim = v.shape[1] // num_heads
+    q, keys, values = (t.unflatten(1, (num_heads, head_dim)).transpose(0, 1) for t in (q, keys, values))
+    scores = q @ keys.transpose(1, 2) * head_dim**-0.5
+    scores = scores.masked_fill(counts == 0, -torch.inf)
+    weights = torch.exp(scores - scores.amax(-1, keepdim=True))
+    out = (weights @ values) / (weights @ counts.to(v.dtype))[..., None]
+    return out.transpose(0, 1).flatten(1)
+
+
+class BSQAttention(nn.Module):
+    """Holds the code projection and the codebook under their published names."""
+
+    def __init__(self, dim: int, code_size: int) -> None:
+        super().__init__()
+        self.codebook = nn.Parameter(torch.zeros(2 * code_size, dim))
+        self.code_proj = nn.Linear(dim, code_size)

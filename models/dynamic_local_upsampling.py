@@ -1,0 +1,229 @@
+"""Dynamic local upsampling: find the object's box on the token grid and draw the mask only there (DESIGN 3.9)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from .configuration import DecodeHeadConfig
+from .custom_op import emit, exporting
+
+OUTSIDE_LOGIT = -100.0
+Box = tuple[int, int, int, int]
+
+
+def localise(
+    x: Tensor,
+    grid: Tensor,
+    w0: Tensor,
+    b0: Tensor,
+    w1: Tensor,
+    b1: Tensor,
+    w2: Tensor,
+    b2: Tensor,
+    w3: Tensor,
+    b3: Tensor,
+) -> Tensor:
+    """Linear layers with SiLU between.
+
+    Args:
+        x: [N, C] tokens.
+        grid: int64 [2], rows and columns.
+        w0, b0, ..., w3, b3: [C1, C], [C1], ..., [1, C3], [1].
+
+    Returns:
+        [h, w] logits of "the object is in this token".
+    """
+    for weight, bias in ((w0, b0), (w1, b1), (w2, b2)):
+        x = F.silu(F.linear(x, weight, bias))
+    return F.linear(x, w3, b3).view(int(grid[0]), int(grid[1]))
+
+
+def local_box(localisation: Tensor, threshold: Tensor) -> Tensor:
+    """Bounding box of localisation > threshold, the whole grid when there is none.
+
+    Args:
+        localisation: [h, w].
+        threshold: [].
+
+    Returns:
+        int64 [4], left, top, right, bottom in tokens.
+    """
+    if exporting():
+        return emit("LocalBox", (localisation, threshold), [torch.int64], [(4,)])[0]
+    inside = localisation > threshold
+    rows, columns = torch.nonzero(inside.any(1)).flatten(), torch.nonzero(inside.any(0)).flatten()
+    if rows.numel() == 0:
+        return torch.tensor([0, 0, localisation.shape[1], localisation.shape[0]])
+    return torch.stack([columns[0], rows[0], columns[-1] + 1, rows[-1] + 1]).cpu()
+
+
+def crop_tokens(x: Tensor, grid: Tensor, box: Tensor) -> Tensor:
+    """[N, C] tokens of a grid -> [b - t, r - l, C] tokens of the box (l, t, r, b)."""
+    if exporting():
+        # How large the box is shows only when the graph runs. The exporter needs some shape, and none of it reaches
+        # the file (export/onnx_graph.py drops it).
+        return emit("CropTokens", (x, grid, box), [x.dtype], [(x.shape[0], 1, x.shape[1])])[0]
+    left, top, right, bottom = box.tolist()
+    return x.unflatten(0, grid.tolist())[top:bottom, left:right]
+
+
+def edge_terms(edge: Tensor, weight: Tensor, bias: Tensor, stride: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """What an edge map adds to one level's output, for any crop along token borders.
+
+    conv3x3(bicubic2x(x) + edge) is conv3x3(bicubic2x(x)) + conv3x3(edge), and the second term does not depend on
+    clicks. Its zero padding lies at the crop's border, so beside the convolution of the whole map this keeps what each
+    row and column of tokens would get from the edge pixels just outside it; `crop_edge_term` takes that off.
+
+    Args:
+        edge: [Ci, H, W] edge map at the level's output size.
+        weight, bias: [Co, Ci, 3, 3], [Co] of the level's convolution.
+        stride: output pixels per token side.
+
+    Returns:
+        terms [H, W, Co], rows [2, h, W, Co] (from above, from below), columns [2, H, w, Co] (from the left, from the
+        right) and corners [2, 2, h, w, Co] (top or bottom, left or right).
+    """
+    padded = F.pad(edge, (1, 1, 1, 1))[None]
+    last = stride + 1  # in the padded map, the line just after the first token; the line before it is 0
+    terms = F.conv2d(padded, weight, bias)
+    above = F.conv2d(padded[:, :, :-2], weight[:, :, :1], stride=(stride, 1))
+    below = F.conv2d(padded[:, :, last:], weight[:, :, 2:], stride=(stride, 1))
+    before = F.conv2d(padded[:, :, :, :-2], weight[:, :, :, :1], stride=(1, stride))
+    after = F.conv2d(padded[:, :, :, last:], weight[:, :, :, 2:], stride=(1, stride))
+    corners = [
+        F.conv2d(padded[:, :, top, left], weight[:, :, row : row + 1, column : column + 1], stride=stride)
+        for top, row in ((slice(None, -2), 0), (slice(last, None), 2))
+        for left, column in ((slice(None, -2), 0), (slice(last, None), 2))
+    ]
+    rows, columns = torch.cat([above, below]), torch.cat([before, after])
+    corner = torch.cat(corners).unflatten(0, (2, 2))
+    return terms[0].movedim(0, -1), rows.movedim(1, -1), columns.movedim(1, -1), corner.movedim(2, -1)
+
+
+def crop_edge_term(terms: Tensor, rows: Tensor, columns: Tensor, corners: Tensor, box: Sequence[int]) -> Tensor:
+    """The edge term of a box of tokens (l, t, r, b), zero-padded at the box: [s (b - t), s (r - l), Co]."""
+    left, top, right, bottom = box
+    s = terms.shape[0] // corners.shape[2]
+    out = terms[s * top : s * bottom, s * left : s * right].clone()
+    out[0] -= rows[0, top, s * left : s * right]
+    out[-1] -= rows[1, bottom - 1, s * left : s * right]
+    out[:, 0] -= columns[0, s * top : s * bottom, left]
+    out[:, -1] -= columns[1, s * top : s * bottom, right - 1]
+    out[0, 0] += corners[0, 0, top, left]
+    out[0, -1] += corners[0, 1, top, right - 1]
+    out[-1, 0] += corners[1, 0, bottom - 1, left]
+    out[-1, -1] += corners[1, 1, bottom - 1, right - 1]
+    return out
+
+
+def local_upsample_2x(
+    x: Tensor,
+    box: Tensor,
+    edge: Tensor,
+    edge_rows: Tensor,
+    edge_columns: Tensor,
+    edge_corners: Tensor,
+    norm_weight: Tensor,
+    norm_bias: Tensor,
+    weight: Tensor,
+    activation: int,
+    epsilon: float,
+) -> Tensor:
+    """One level: GroupNorm(1) over the crop, bicubic 2x, 3 x 3 convolution, plus the edge term.
+
+    Args:
+        x: [h', w', Ci].
+        box: int64 [4], the crop in tokens (l, t, r, b).
+        edge, edge_rows, edge_columns, edge_corners: see `edge_terms`.
+        norm_weight, norm_bias: [Ci].
+        weight: [Co, Ci, 3, 3].
+        activation: 1 for SiLU, 0 for none.
+        epsilon: of the GroupNorm.
+
+    Returns:
+        [2h', 2w', Co]
+    """
+    if exporting():
+        inputs = (x, box, edge, edge_rows, edge_columns, edge_corners, norm_weight, norm_bias, weight)
+        shape = (2 * x.shape[0], 2 * x.shape[1], weight.shape[0])
+        return emit("LocalUpsample2x", inputs, [x.dtype], [shape], activation=activation, epsilon=epsilon)[0]
+    normalised = F.group_norm(x.permute(2, 0, 1)[None], 1, norm_weight, norm_bias, epsilon)
+    out = F.conv2d(bicubic_2x(normalised), weight, padding=1)[0].permute(1, 2, 0)
+    out = out + crop_edge_term(edge, edge_rows, edge_columns, edge_corners, box.tolist())
+    return F.silu(out) if activation else out
+
+
+def bicubic_2x(x: Tensor) -> Tensor:
+    """[1, C, h, w] -> [1, C, 2h, 2w]; half-pixel centres, a = -0.75, border replicated."""
+    return F.interpolate(x, scale_factor=2.0, mode="bicubic", align_corners=False)
+
+
+class LocalUpsample2x(nn.Module):
+    """The weights of one level."""
+
+    def __init__(self, in_dim: int, out_dim: int, activation: bool) -> None:
+        super().__init__()
+        self.norm = nn.GroupNorm(1, in_dim)
+        self.conv = nn.Conv2d(in_dim, out_dim, 3, padding=1)
+        self.activation = activation
+
+    def forward(self, x: Tensor, edge: Tensor) -> Tensor:
+        """The published order of steps: [1, Ci, h', w'], the edge map's crop [1, Ci, 2h', 2w'] -> [1, Co, 2h', 2w']."""
+        x = self.conv(bicubic_2x(self.norm(x)) + edge)
+        return F.silu(x) if self.activation else x
+
+
+class DynamicLocalUpsampling(nn.Module):
+    """Decode head: localisation and four levels of upsampling."""
+
+    def __init__(self, config: DecodeHeadConfig, edge_dims: Sequence[int]) -> None:
+        super().__init__()
+        self.config = config
+        dims = (*reversed(edge_dims), 1)
+        last = len(dims) - 2
+        self.upsamplers = nn.ModuleList(
+            LocalUpsample2x(dims[level], dims[level + 1], activation=level < last) for level in range(len(dims) - 1)
+        )
+        widths = [config.embed_dim] + [max(1, config.embed_dim // 4**i) for i in (1, 2, 3)] + [1]
+        layers: list[nn.Module] = []
+        for before, after in zip(widths[:-1], widths[1:], strict=True):
+            layers += [nn.Conv2d(before, after, 1), nn.SiLU()]
+        self.mlp = nn.Sequential(*layers[:-1])
+
+    @property
+    def levels(self) -> list[LocalUpsample2x]:
+        """The upsampling levels, coarse to fine."""
+        return [module for module in self.upsamplers if isinstance(module, LocalUpsample2x)]
+
+    def localise(self, x: Tensor, grid: Tensor) -> Tensor:
+        """[N, C] tokens, int64 [2] (rows, columns) -> [h, w] localisation logits."""
+        layers = [layer for layer in self.mlp if isinstance(layer, nn.Conv2d)]
+        weights = [tensor for layer in layers for tensor in (layer.weight.flatten(1), layer.bias) if tensor is not None]
+        if exporting():
+            shape = (x.shape[0],)  # rows x columns; the exporter cannot know how it splits
+            return emit("Localise", (x, grid, *weights), [x.dtype], [shape])[0]
+        return localise(x, grid, *weights)
+
+    def forward(self, x: Tensor, edges: Sequence[Tensor], dense: bool = False) -> tuple[Tensor, Box]:
+        """Draw the mask inside the localised box.
+
+        Args:
+            x: [h * w, C] tokens.
+            edges: edge maps, coarse to fine, each [Ci, H_k, W_k] (see `EdgeDetector`).
+            dense: upsample the whole grid, whatever the localisation says.
+
+        Returns:
+            logits [16 (b - t), 16 (r - l)] and the box (l, t, r, b) in tokens.
+        """
+        h, w = edges[0].shape[1] // 2, edges[0].shape[2] // 2
+        threshold = torch.tensor(-torch.inf if dense else self.config.threshold, device=x.device)
+        left, top, right, bottom = local_box(self.localise(x, torch.tensor([h, w])), threshold).tolist()
+        crop = x.unflatten(0, (h, w))[top:bottom, left:right].permute(2, 0, 1)[None]
+        for level, (upsampler, edge) in enumerate(zip(self.levels, edges, strict=True)):
+            s = 2 ** (level + 1)
+            crop = upsampler(crop, edge[None, :, s * top : s * bottom, s * left : s * right])
+        return crop[0, 0], (left, top, right, bottom)

@@ -1,0 +1,153 @@
+"""Image encoder: an HRSAM-style ViT over two scales of the image (DESIGN 3.2)."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from .configuration import BackboneConfig
+from .rotary import POSITION_RATIO, rotary_frequencies
+from .window_attention import WindowAttention, WindowPlan, plan_windows
+
+
+class PatchEmbed(nn.Module):
+    """16 x 16 patches to tokens, a linear layer kept in the shape of a convolution."""
+
+    def __init__(self, in_dim: int, embed_dim: int, patch_size: int) -> None:
+        super().__init__()
+        self.proj = nn.Conv2d(in_dim, embed_dim, patch_size, patch_size)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[batch, in_dim, H, W] -> [batch, H/16 * W/16, embed_dim]."""
+        return self.proj(x).flatten(2).transpose(1, 2)
+
+
+class Mlp(nn.Module):
+    """Linear, GELU, linear."""
+
+    def __init__(self, dim: int, hidden: int) -> None:
+        super().__init__()
+        self.fc1 = nn.Linear(dim, hidden)
+        self.fc2 = nn.Linear(hidden, dim)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[..., dim] -> [..., dim]."""
+        return self.fc2(F.gelu(self.fc1(x)))
+
+
+class Block(nn.Module):
+    """Pre-norm transformer block."""
+
+    def __init__(self, dim: int, num_heads: int, mlp_ratio: float) -> None:
+        super().__init__()
+        self.norm1 = nn.LayerNorm(dim)
+        self.attn = WindowAttention(dim, num_heads)
+        self.norm2 = nn.LayerNorm(dim)
+        self.mlp = Mlp(dim, int(dim * mlp_ratio))
+
+    def forward(self, x: Tensor, plan: WindowPlan) -> Tensor:
+        """x: [batch, tokens of all scales, dim] -> the same shape."""
+        x = x + self.attn(self.norm1(x), plan)
+        return x + self.mlp(self.norm2(x))
+
+
+class RotaryFrequencies(nn.Module):
+    """Holds the frequencies under their published name, `rope.freqs`."""
+
+    freqs: Tensor
+
+    def __init__(self, head_dim: int) -> None:
+        super().__init__()
+        self.register_buffer("freqs", rotary_frequencies(head_dim))
+
+
+class ChannelsLast(nn.Module):
+    """[batch, C, h, w] -> [batch, h, w, C]; a module so that `out_conv` keeps its published numbering."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x.permute(0, 2, 3, 1)
+
+
+class ImageEncoder(nn.Module):
+    """The image, at full size and as small copies, to one embedding per 16 x 16 pixels."""
+
+    def __init__(self, config: BackboneConfig) -> None:
+        super().__init__()
+        self.config = config
+        dim, out_dim = config.embed_dim, config.final_embed_dim
+        head_dim = dim // config.num_heads
+        self.scales = 1 + len(config.downsample_sizes)
+        self.pos_embed = nn.Parameter(torch.zeros(1, 1 + (config.img_size // config.patch_size) ** 2, dim))
+        self.patch_embed = PatchEmbed(config.in_dim, dim, config.patch_size)
+        self.rope = RotaryFrequencies(head_dim)
+        self.blocks = nn.ModuleList(Block(dim, config.num_heads, config.mlp_ratio) for _ in range(config.depth))
+        outs = range(len(config.out_indices))
+        self.multi_scale_fusion = nn.ModuleList(nn.Sequential(nn.LayerNorm(dim)) for _ in outs)
+        self.lateral_convs = nn.ModuleList(
+            nn.Sequential(nn.Linear(self.scales * dim, out_dim, bias=False), nn.LayerNorm(out_dim)) for _ in outs
+        )
+        self.out_conv = nn.Sequential(
+            nn.Conv2d(out_dim, out_dim, 3, padding=1, groups=out_dim, bias=False),
+            ChannelsLast(),
+            nn.LayerNorm(out_dim),
+        )
+
+    def grids(self, height: int, width: int) -> list[tuple[int, int]]:
+        """Token rows and columns of every scale for an image of this size."""
+        patch = self.config.patch_size
+        return [(height // patch, width // patch), *((size // patch,) * 2 for size in self.config.downsample_sizes)]
+
+    def plans(self, height: int, width: int) -> tuple[WindowPlan, WindowPlan]:
+        """The plain and the shifted arrangement of windows, for even and odd blocks."""
+        grids, frequencies = self.grids(height, width), self.rope.freqs * POSITION_RATIO
+        plain = plan_windows(grids, self.config.window_size, False, frequencies)
+        return plain, plan_windows(grids, self.config.window_size, True, frequencies)
+
+    def forward(self, image: Tensor, plans: tuple[WindowPlan, WindowPlan] | None = None) -> Tensor:
+        """Encode normalised images.
+
+        Args:
+            image: float32 [batch, 3, H, W]; H and W are multiples of 16.
+            plans: of that size, if they are at hand (an export makes constants of them).
+
+        Returns:
+            float32 [batch, final_embed_dim, H/16, W/16].
+        """
+        height, width = image.shape[-2:]
+        grids = self.grids(height, width)
+        tokens = [self.patch_embed(image) + self.position_embedding(grids[0])]
+        for size, grid in zip(self.config.downsample_sizes, grids[1:], strict=True):
+            copy = F.interpolate(image, size=(size, size), mode="bilinear", align_corners=False)
+            tokens.append(self.patch_embed(copy) + self.position_embedding(grid))
+        x = torch.cat(tokens, dim=1)
+        plans = plans or self.plans(height, width)
+        fused: Tensor | None = None
+        level = 0
+        for index, block in enumerate(self.blocks):
+            x = block(x, plans[index % 2])
+            for _ in range(self.config.out_indices.count(index)):
+                lateral = self.fuse_scales(x, grids, level)
+                fused = lateral if fused is None else fused + lateral
+                level += 1
+        assert fused is not None  # out_indices is never empty (configuration)
+        rows, columns = grids[0]
+        fused = fused.transpose(1, 2).unflatten(2, (rows, columns))
+        return self.out_conv(fused).permute(0, 3, 1, 2)
+
+    def position_embedding(self, grid: tuple[int, int]) -> Tensor:
+        """The learned grid of positions, bilinearly resized: [1, rows * columns, dim]."""
+        side = self.config.img_size // self.config.patch_size
+        learned = self.pos_embed[:, 1:].transpose(1, 2).unflatten(2, (side, side))
+        return F.interpolate(learned, size=grid, mode="bilinear", align_corners=False).flatten(2).transpose(1, 2)
+
+    def fuse_scales(self, x: Tensor, grids: list[tuple[int, int]], level: int) -> Tensor:
+        """Bring every scale to the full grid and join them: [batch, all tokens, dim] -> [batch, h * w, out_dim]."""
+        parts = torch.split(x, [rows * columns for rows, columns in grids], dim=1)
+        resized = [parts[0]]
+        for part, grid in zip(parts[1:], grids[1:], strict=True):
+            small = part.transpose(1, 2).unflatten(2, grid)
+            large = F.interpolate(small, size=grids[0], mode="bilinear", align_corners=False)
+            resized.append(large.flatten(2).transpose(1, 2))
+        norm = self.multi_scale_fusion[level]
+        return self.lateral_convs[level](torch.cat([norm(part) for part in resized], dim=-1))

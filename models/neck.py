@@ -1,0 +1,50 @@
+"""The neck: prompt embedding, routing and the dynamic hybrid attention blocks, under the published parameter names."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from .boundary_tokens import route
+from .configuration import PATCH_SIZE, NeckConfig
+from .dynamic_hybrid_attention import DynamicHybridAttention
+from .dynamic_prompt_embedding import DynamicPromptEmbedding, add_prompt, region_of_interest
+
+
+class Neck(DynamicPromptEmbedding):
+    """From the image embedding and a label map to tokens that know the prompt."""
+
+    def __init__(self, config: NeckConfig, routing: str) -> None:
+        super().__init__(config)
+        self.config = config
+        self.routing = routing
+        self.blocks = nn.ModuleList(DynamicHybridAttention(config) for _ in range(config.depth))
+
+    def forward(self, embed: Tensor, labels: Tensor, dense: bool = False) -> Tensor:
+        """Run the prompt and all blocks.
+
+        Args:
+            embed: [C, h, w] image embedding.
+            labels: uint8 [16 h, 16 w] label map.
+            dense: take the whole map as region and every token as boundary token.
+
+        Returns:
+            [h * w, C] tokens.
+        """
+        if dense:
+            region = (0, 0, labels.shape[1], labels.shape[0])
+            boundary, other = route(labels, region, "roi", self.config.uncertainty_kernel_size)
+        else:
+            region = region_of_interest(labels)
+            boundary, other = route(labels, region, self.routing, self.config.uncertainty_kernel_size)
+        left, top, right, bottom = region
+        prompt = self.embed_labels(labels[top:bottom, left:right])
+        offset = torch.tensor([top // PATCH_SIZE, left // PATCH_SIZE])
+        x = add_prompt(embed.permute(1, 2, 0), prompt, offset, self.background())
+        return self.attend(x, boundary.to(x.device), other.to(x.device), torch.tensor(embed.shape[1:]))
+
+    def attend(self, x: Tensor, boundary: Tensor, other: Tensor, grid: Tensor) -> Tensor:
+        """All blocks. x: [N, C]; boundary, other: int64 token indices; grid: int64 [2] -> [N, C]."""
+        for block in self.blocks:
+            x = block(x, boundary, other, grid)
+        return x

@@ -1,0 +1,165 @@
+"""A person's clicks on one image: where labels, decoder and history come together."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from . import labels as label_rules
+from .box import Box, whole
+from .click import Click, make_click
+from .packed_labels import PackedLabels
+
+if TYPE_CHECKING:
+    from .encoded_image import EncodedImage
+    from .segmenter import Decoded
+
+
+@dataclass(frozen=True)
+class _State:
+    """Everything that a click changes. Never modified: a click makes a new one, so failing leaves the old one."""
+
+    labels: NDArray[np.uint8]  # [T, T]
+    interesting: Box  # holds every label other than 1
+    clicks: tuple[Click, ...] = ()
+    before: tuple[PackedLabels, ...] = ()  # for every click, the labels before it
+    decoded: Decoded | None = None  # the last prediction
+
+
+class ClickSession:
+    """Clicks, their undo, and the mask they lead to. Made by `EncodedImage.session`.
+
+    A click that raises changes nothing. One session may be used from several threads; its calls then take turns.
+
+    Attributes:
+        image: the EncodedImage clicked on.
+        enforce_clicks: whether pixels within a click's disc (click_radius model pixels; see the manifest) always get
+            in masks what the click said, whatever the model predicts. False gives the model's mask as it is.
+    """
+
+    def __init__(self, image: EncodedImage, enforce_clicks: bool = True) -> None:
+        self.image = image
+        self.enforce_clicks = enforce_clicks
+        self._lock = threading.Lock()
+        self._state = self._initial()
+
+    def click(self, x: float, y: float, positive: bool = True) -> NDArray[np.bool_]:
+        """Say that the pixel containing the point (x, y) is part of the object (or, `positive=False`, is not).
+
+        Of two clicks on one pixel the later holds.
+
+        Args:
+            x, y: pixels of the original image from its top left corner; fractions are allowed.
+
+        Returns:
+            The new mask, bool [height, width], the caller's own.
+
+        Raises:
+            ClickError: the point is not in the image or not a number; see make_click.
+        """
+        click = make_click(x, y, positive, self.image.width, self.image.height)
+        with self._lock:
+            state = self._clicked(self._state, click)
+            mask = self._mask(state)  # before the state is replaced: this, too, could fail
+            self._state = state
+        return mask
+
+    def undo(self) -> NDArray[np.bool_]:
+        """Take the last click back; without one, change nothing. Returns the mask as `mask` does."""
+        with self._lock:
+            state = self._state
+            if len(state.clicks) > 1:
+                # Back to before the last click but one, and make that one again: its prediction was not kept.
+                earlier = replace(
+                    state,
+                    labels=state.before[-2].unpack(),
+                    interesting=state.before[-2].box,
+                    clicks=state.clicks[:-2],
+                    before=state.before[:-2],
+                )
+                state = self._clicked(earlier, state.clicks[-2])
+            elif state.clicks:
+                state = self._initial()
+            mask = self._mask(state)
+            self._state = state
+        return mask
+
+    def reset(self) -> None:
+        """Forget all clicks."""
+        state = self._initial()
+        with self._lock:
+            self._state = state
+
+    @property
+    def clicks(self) -> tuple[Click, ...]:
+        """The clicks so far, oldest first."""
+        return self._state.clicks
+
+    @property
+    def labels(self) -> NDArray[np.uint8]:
+        """A copy of the label map: uint8 [T, T] in model pixels; see labels.py for its states."""
+        return self._state.labels.copy()
+
+    @property
+    def mask(self) -> NDArray[np.bool_]:
+        """The current mask, bool [height, width]; all False before the first click. Computed anew at every access."""
+        return self._mask(self._state)
+
+    @property
+    def logits(self) -> NDArray[np.float32]:
+        """The model's logits in the original image, float32 [height, width]; computed anew at every access.
+
+        Positive means object. Where the model did not look, and before the first click: outside_logit (-100).
+        """
+        decoded = self._state.decoded
+        outside = self.image.segmenter.manifest.outside_logit
+        if decoded is None:
+            return np.full((self.image.height, self.image.width), outside, dtype=np.float32)
+        return self.image.geometry.logits(decoded.logits, decoded.box, outside)
+
+    def __repr__(self) -> str:
+        return f"ClickSession({len(self.clicks)} clicks on {self.image!r})"
+
+    def _initial(self) -> _State:
+        size = self.image.segmenter.manifest.geometry.size
+        return _State(label_rules.initial(size, size), whole(size, size))
+
+    def _clicked(self, state: _State, click: Click) -> _State:
+        """The state after one more click."""
+        segmenter = self.image.segmenter
+        labels = state.labels.copy()
+        row, column = self.image.geometry.model_pixel(click.y, click.x)
+        disc = label_rules.draw_click(labels, row, column, click.positive, segmenter.manifest.click_radius)
+        region = label_rules.region_of_interest(labels, state.interesting.hull(disc))
+        decoded = segmenter.decode_region(self.image, labels, region)
+        interesting = label_rules.apply_prediction(labels, region, decoded.positive, decoded.box)
+        before = PackedLabels.pack(state.labels, state.interesting)
+        return _State(labels, interesting, (*state.clicks, click), (*state.before, before), decoded)
+
+    def _mask(self, state: _State) -> NDArray[np.bool_]:
+        if state.decoded is None:
+            return np.zeros((self.image.height, self.image.width), dtype=np.bool_)
+        outside = self.image.segmenter.manifest.outside_logit
+        decoded = state.decoded
+        mask = self.image.geometry.mask(decoded.logits, decoded.positive, decoded.box, outside)
+        if self.enforce_clicks:
+            self._enforce(mask, state)
+        return mask
+
+    def _enforce(self, mask: NDArray[np.bool_], state: _State) -> None:
+        """Give the pixels that land on a definite label what that label says; in place."""
+        geometry = self.image.geometry
+        radius = self.image.segmenter.manifest.click_radius
+        # Definite labels exist in the discs of clicks only. The label map knows which click is the later one.
+        for row, column in {geometry.model_pixel(click.y, click.x) for click in state.clicks}:
+            disc = label_rules.disc_box(row, column, radius, *state.labels.shape)
+            box = geometry.original_box(disc)
+            rows, columns = geometry.model_rows[box.top : box.bottom], geometry.model_columns[box.left : box.right]
+            labels = state.labels[rows[:, None], columns]
+            pixels = mask[box.slices]
+            pixels |= labels == label_rules.DEFINITE_FOREGROUND
+            pixels &= labels != label_rules.DEFINITE_BACKGROUND

@@ -1,0 +1,83 @@
+"""An encoded image: all about a picture that clicks do not change. Computed once, shared by sessions, kept on disk."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cached_property
+from pathlib import Path
+from types import MappingProxyType
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from . import embedding_file
+from .embedding_file import EmbeddingHeader
+from .geometry import Geometry
+
+if TYPE_CHECKING:
+    from .click_session import ClickSession
+    from .segmenter import Segmenter
+
+
+class EncodedImage:
+    """Made by `Segmenter.encode` or `EncodedImage.load`. Immutable, so any number of sessions and threads may share it.
+
+    Attributes:
+        segmenter: the Segmenter that decodes it.
+        height, width: of the image in pixels.
+        arrays: what the decoder reads, read-only float32 arrays named as the decoder's inputs.
+    """
+
+    def __init__(
+        self, segmenter: Segmenter, height: int, width: int, arrays: Mapping[str, NDArray[np.float32]]
+    ) -> None:
+        for array in arrays.values():
+            array.flags.writeable = False
+        self.segmenter = segmenter
+        self.height = height
+        self.width = width
+        self.arrays = MappingProxyType(dict(arrays))
+
+    @property
+    def bundle_id(self) -> str:
+        """Id of the bundle that made it."""
+        return self.segmenter.manifest.id
+
+    @cached_property
+    def geometry(self) -> Geometry:
+        """How this image's pixels relate to the model's."""
+        spec = self.segmenter.manifest.geometry
+        return Geometry(self.height, self.width, spec.size, spec.size_divisor)
+
+    def session(self, enforce_clicks: bool = True) -> ClickSession:
+        """A new session of clicks on this image; see ClickSession."""
+        from .click_session import ClickSession
+
+        return ClickSession(self, enforce_clicks=enforce_clicks)
+
+    def save(self, path: str | Path) -> None:
+        """Write to an .npz file (exactly at `path`; replaced in one step, so a half-written one is never seen).
+
+        Raises:
+            OSError: the file cannot be written.
+        """
+        geometry = self.segmenter.manifest.geometry
+        header = EmbeddingHeader(
+            self.bundle_id, self.height, self.width, geometry.mode, geometry.size, geometry.size_divisor
+        )
+        embedding_file.write(Path(path), header, self.arrays)
+
+    @classmethod
+    def load(cls, path: str | Path, segmenter: Segmenter) -> EncodedImage:
+        """Read what `save` wrote.
+
+        Raises:
+            EmbeddingError: no such file, not such a file, damaged, or made by another bundle than `segmenter`'s.
+        """
+        manifest = segmenter.manifest
+        header, arrays = embedding_file.read(Path(path), manifest)
+        return cls(segmenter, header.height, header.width, arrays)
+
+    def __repr__(self) -> str:
+        return f"EncodedImage({self.width} x {self.height} pixels, bundle {self.bundle_id[:12]})"

@@ -1,0 +1,110 @@
+"""The label map: what is known about every pixel of the model's input, uint8 [T, T], one of five states.
+
+The decoder reads it through the prompt embedding; clicks and predictions write it (DESIGN 3.4, 3.5).
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .box import Box, whole
+
+DEFINITE_BACKGROUND = 0  # inside the disc of a negative click
+POSSIBLE_BACKGROUND = 1  # predicted background: "nothing of interest here"
+UNKNOWN = 2
+POSSIBLE_FOREGROUND = 3  # predicted foreground
+DEFINITE_FOREGROUND = 4  # inside the disc of a positive click
+
+Labels = NDArray[np.uint8]
+
+_STRIP_PIXELS = 1 << 17
+
+
+def initial(height: int, width: int) -> Labels:
+    """The map before the first click: everything unknown."""
+    return np.full((height, width), UNKNOWN, dtype=np.uint8)
+
+
+@lru_cache(maxsize=16)
+def _disc(radius: int) -> NDArray[np.bool_]:
+    """bool [2r+1, 2r+1]: pixels whose centre is no further than `radius` from the central one."""
+    squares = np.arange(-radius, radius + 1, dtype=np.int64) ** 2
+    disc: NDArray[np.bool_] = squares[:, None] + squares[None, :] <= radius * radius
+    disc.flags.writeable = False  # cached: one array for all callers
+    return disc
+
+
+def disc_box(row: int, column: int, radius: int, height: int, width: int) -> Box:
+    """The part of the map that a click on model pixel (row, column) can touch."""
+    return Box(
+        max(column - radius, 0),
+        max(row - radius, 0),
+        min(column + radius + 1, width),
+        min(row + radius + 1, height),
+    )
+
+
+def draw_click(labels: Labels, row: int, column: int, positive: bool, radius: int) -> Box:
+    """Set the disc of a click to its definite label, whatever was there; in place. Returns the box touched."""
+    box = disc_box(row, column, radius, *labels.shape)
+    # The disc array is centred on the click: shift the clipped box into it.
+    disc = _disc(radius)[box.within(Box(column - radius, row - radius, 0, 0)).slices]
+    labels[box.slices][disc] = DEFINITE_FOREGROUND if positive else DEFINITE_BACKGROUND
+    return box
+
+
+def apply_prediction(labels: Labels, region: Box, foreground: NDArray[np.bool_], box: Box) -> Box:
+    """Let a prediction move the labels that are not definite; in place.
+
+    Predicted foreground: 2 -> 3, 1 -> 2. Predicted background: 2 -> 1, 3 -> 2. 0 and 4 stay.
+    `foreground` is bool over `box` (the decoder's box, in pixels); all outside it is background.
+    `region` must hold every pixel whose label is not 1: outside both boxes nothing can change then, and
+    the work is done inside their hull, which is returned and again holds every label other than 1.
+    """
+    hull = region.hull(box)
+    # Strips of rows whose temporaries stay in the processor's cache: half the time of whole-map passes at T = 2048.
+    step = max(_STRIP_PIXELS // hull.width, 1)
+    for top in range(hull.top, hull.bottom, step):
+        bottom = min(top + step, hull.bottom)
+        current = labels[top:bottom, hull.left : hull.right]
+        predicted = np.zeros(current.shape, dtype=np.bool_)
+        first, last = max(top, box.top), min(bottom, box.bottom)
+        if first < last:
+            columns = slice(box.left - hull.left, box.right - hull.left)
+            predicted[first - top : last - top, columns] = foreground[first - box.top : last - box.top]
+        # uint8 subtraction wraps, so "x in {a, a + 1}" is one comparison: x - a < 2.
+        up = (current - np.uint8(POSSIBLE_BACKGROUND)) < 2
+        up &= predicted
+        down = (current - np.uint8(UNKNOWN)) < 2
+        np.greater(down, predicted, out=down)  # down and not predicted
+        current += up.view(np.uint8)
+        current -= down.view(np.uint8)
+    return hull
+
+
+def region_of_interest(labels: Labels, searched: Box | None = None, cell: int = 16) -> Box:
+    """Bounding box of all labels other than 1, out to multiples of `cell`, one cell more on each side, clipped.
+
+    The whole map when every label is 1. `searched` (default: the whole map) must hold every such pixel; a caller
+    that knows where labels can differ makes the search cheap by it.
+    """
+    height, width = labels.shape
+    if searched is None:
+        searched = whole(height, width)
+    interesting = labels[searched.slices] != POSSIBLE_BACKGROUND
+    rows = np.flatnonzero(interesting.any(axis=1))
+    if rows.size == 0:
+        return whole(height, width)
+    first_row, last_row = int(rows[0]), int(rows[-1])
+    columns = np.flatnonzero(interesting[first_row : last_row + 1].any(axis=0))
+    top, bottom = searched.top + first_row, searched.top + last_row + 1
+    left, right = searched.left + int(columns[0]), searched.left + int(columns[-1]) + 1
+    return Box(
+        max(left // cell * cell - cell, 0),
+        max(top // cell * cell - cell, 0),
+        min(-(-right // cell) * cell + cell, width),
+        min(-(-bottom // cell) * cell + cell, height),
+    )

@@ -1,0 +1,50 @@
+"""Fixtures: the reference data in tests/data and bundles made from its checkpoint."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+DATA = Path(__file__).parent / "data"
+MINI_SIZE = 192
+
+
+def mini_config_dict(routing: str = "boundary") -> dict[str, Any]:
+    """The published arguments of the reference model, with the geometry that README of the reference data states."""
+    values: dict[str, Any] = json.loads((DATA / "mini_config.json").read_text())
+    return {**values, "routing": routing, "geometry": {"mode": "square", "size": MINI_SIZE, "size_divisor": 64}}
+
+
+def reference(name: str) -> Mapping[str, np.ndarray]:
+    """The arrays of one reference file, by its stem."""
+    with np.load(DATA / f"{name}.npz", allow_pickle=False) as arrays:
+        return dict(arrays)
+
+
+@pytest.fixture(scope="session")
+def reference_image() -> np.ndarray:
+    """The reference photograph: uint8 [150, 200, 3], RGB."""
+    return np.ascontiguousarray(reference("session_exact")["image_bgr"][:, :, ::-1])
+
+
+def _export(folder: Path, routing: str) -> Path:
+    from inter2former_onnx.export import export_bundle
+
+    return export_bundle(folder / routing, config=mini_config_dict(routing), checkpoint=DATA / "mini.pth")
+
+
+@pytest.fixture(scope="session")
+def mini_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A bundle of the reference checkpoint, routing `boundary`. Read only: copy it before changing anything."""
+    return _export(tmp_path_factory.mktemp("bundles"), "boundary")
+
+
+@pytest.fixture(scope="session")
+def mini_bundle_roi(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A bundle of the reference checkpoint, routing `roi`."""
+    return _export(tmp_path_factory.mktemp("bundles"), "roi")

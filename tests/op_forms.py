@@ -1,0 +1,262 @@
+"""Inputs for every op, and holding its forms to each other: oracle, PyTorch form and the op in onnxruntime."""
+
+from __future__ import annotations
+
+import inspect
+import re
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import op_oracles
+import torch
+from inter2former_onnx.models import (
+    boundary_attention,
+    boundary_tokens,
+    bsq_attention,
+    dynamic_hybrid_attention,
+    dynamic_local_upsampling,
+    dynamic_prompt_embedding,
+    hybrid_mixture_of_experts,
+)
+from numpy.typing import NDArray
+from ops_harness import run_op
+
+Inputs = list[np.ndarray]
+Attributes = dict[str, int | float]
+Case = tuple[Inputs, Attributes]
+
+EPSILON = 1e-5
+OPS = (
+    "BoundaryGather",
+    "BoundaryScatter",
+    "BoundaryAttention",
+    "BSQAttention",
+    "NormProjection",
+    "HybridAttention",
+    "HybridMoE",
+    "AddPrompt",
+    "PromptEmbed",
+    "Localise",
+    "LocalBox",
+    "CropTokens",
+    "LocalUpsample2x",
+)
+_TORCH_MODULES = (
+    boundary_attention,
+    boundary_tokens,
+    bsq_attention,
+    dynamic_hybrid_attention,
+    dynamic_local_upsampling,
+    dynamic_prompt_embedding,
+    hybrid_mixture_of_experts,
+)
+
+
+def snake_case(name: str) -> str:
+    """BSQAttention -> bsq_attention, LocalUpsample2x -> local_upsample_2x, HybridMoE -> hybrid_moe."""
+    words = re.findall(r"[A-Z]+(?=[A-Z][a-z])|[A-Z][a-z]+|2x|MoE", name.replace("MoE", "Moe"))
+    return "_".join(words).lower()
+
+
+def _outputs(result: Any) -> list[Any]:
+    return list(result) if isinstance(result, tuple) else [result]
+
+
+def oracle(name: str, inputs: Inputs, attributes: Mapping[str, int | float]) -> list[np.ndarray]:
+    """The outputs by the oracle, in float64."""
+    exact = [array.astype(np.float64) if array.dtype == np.float32 else array for array in inputs]
+    return _outputs(getattr(op_oracles, snake_case(name))(*exact, **attributes))
+
+
+def torch_function(name: str) -> Callable[..., Any]:
+    """The PyTorch form."""
+    candidates = (getattr(module, snake_case(name), None) for module in _TORCH_MODULES)
+    # A module that only imports the function holds the same object; a submodule may have the function's name.
+    return next(candidate for candidate in candidates if inspect.isfunction(candidate))
+
+
+def torch_form(name: str, inputs: Inputs, attributes: Mapping[str, int | float]) -> list[np.ndarray]:
+    """The outputs by the PyTorch form."""
+    with torch.no_grad():
+        result = torch_function(name)(*(torch.from_numpy(array) for array in inputs), **attributes)
+    return [tensor.numpy() for tensor in _outputs(result)]
+
+
+def assert_close(actual: Sequence[np.ndarray], expected: Sequence[np.ndarray], tolerance: float, what: str) -> None:
+    """Same shapes and, to `tolerance` times the largest expected value or 1, the same values; integers exactly."""
+    assert len(actual) == len(expected), what
+    for number, (got, want) in enumerate(zip(actual, expected, strict=True)):
+        assert got.shape == want.shape, f"{what}, output {number}: shape {got.shape}, expected {want.shape}"
+        if np.issubdtype(want.dtype, np.integer):
+            np.testing.assert_array_equal(got, want, err_msg=f"{what}, output {number}")
+            continue
+        assert got.dtype == np.float32, f"{what}, output {number}: {got.dtype}, expected float32"
+        allowed = tolerance * max(1.0, float(np.abs(want).max(initial=0)))
+        np.testing.assert_allclose(got, want, rtol=0, atol=allowed, err_msg=f"{what}, output {number}")
+
+
+def assert_forms_agree(name: str, case: Case, tolerance: float = 2e-5) -> None:
+    """PyTorch form, onnxscript function in onnxruntime, and oracle give the same."""
+    inputs, attributes = case
+    expected = oracle(name, inputs, attributes)
+    from_torch = torch_form(name, inputs, attributes)
+    portable = run_op(name, inputs, attributes)
+    assert_close(from_torch, expected, tolerance, f"{name}: PyTorch form against oracle")
+    assert_close(portable, expected, tolerance, f"{name}: onnxscript function against oracle")
+    assert_close(portable, from_torch, 2 * tolerance, f"{name}: onnxscript function against PyTorch form")
+
+
+def floats(rng: np.random.Generator, *shape: int, scale: float = 1.0) -> NDArray[np.float32]:
+    """Normally distributed."""
+    return (rng.standard_normal(shape) * scale).astype(np.float32)
+
+
+def integers(rng: np.random.Generator, *shape: int) -> NDArray[np.float32]:
+    """Small whole numbers: products and sums of them are exact in float32, so that signs and ties are the same for all."""
+    return rng.integers(-3, 4, shape).astype(np.float32)
+
+
+def linear(rng: np.random.Generator, out_dim: int, in_dim: int) -> Inputs:
+    """Weight and bias of a linear layer that keeps magnitudes."""
+    return [floats(rng, out_dim, in_dim, scale=in_dim**-0.5), floats(rng, out_dim, scale=0.3)]
+
+
+def norm(rng: np.random.Generator, dim: int) -> Inputs:
+    """Weight and bias of a normalisation."""
+    return [1 + floats(rng, dim, scale=0.2), floats(rng, dim, scale=0.2)]
+
+
+def routes(rng: np.random.Generator, tokens: int, boundary: int) -> Inputs:
+    """Ascending indices of `boundary` of the tokens, and of the rest."""
+    order = rng.permutation(tokens).astype(np.int64)
+    return [np.sort(order[:boundary]), np.sort(order[boundary:])]
+
+
+def frequencies(head: int) -> NDArray[np.float32]:
+    """Of a head of that width, position ratio included."""
+    half = head // 2
+    return (0.5 * 10000.0 ** (-np.arange(0, half, 2) / half)).astype(np.float32)
+
+
+def grid_of(h: int, w: int) -> NDArray[np.int64]:
+    return np.array([h, w], np.int64)
+
+
+def gather_case(rng: np.random.Generator, tokens: int, boundary: int, dim: int = 5) -> Case:
+    return [floats(rng, tokens, dim), *routes(rng, tokens, boundary)], {}
+
+
+def scatter_case(rng: np.random.Generator, tokens: int, boundary: int, dim: int = 5) -> Case:
+    return [floats(rng, boundary, dim), floats(rng, tokens - boundary, dim), *routes(rng, tokens, boundary)], {}
+
+
+def boundary_attention_case(
+    rng: np.random.Generator, h: int, w: int, boundary: int, heads: int, head: int = 8, scale: float = 1.0
+) -> Case:
+    dim, tokens = heads * head, h * w
+    inputs = [floats(rng, boundary, dim, scale=scale), floats(rng, tokens, dim, scale=scale), floats(rng, tokens, dim)]
+    inputs += [routes(rng, tokens, boundary)[0], grid_of(h, w), frequencies(head)]
+    return inputs, {"num_heads": heads}
+
+
+def code(rng: np.random.Generator, bits: int, dim: int) -> Inputs:
+    """Code projection of whole numbers, so that no form rounds a bit differently, and codebook."""
+    return [integers(rng, bits, dim), integers(rng, bits), floats(rng, 2 * bits, dim)]
+
+
+def bsq_attention_case(
+    rng: np.random.Generator, tokens: int, others: int, heads: int, bits: int, head: int = 8, scale: float = 1.0
+) -> Case:
+    dim = heads * head
+    inputs = [floats(rng, others, dim, scale=scale), integers(rng, tokens, dim), floats(rng, tokens, dim)]
+    return [*inputs, *code(rng, bits, dim)], {"num_heads": heads}
+
+
+def norm_projection_case(rng: np.random.Generator, tokens: int, dim: int = 12, out_dim: int = 9) -> Case:
+    return [floats(rng, tokens, dim), *norm(rng, dim), *linear(rng, out_dim, dim)], {"epsilon": EPSILON}
+
+
+def hybrid_attention_case(
+    rng: np.random.Generator, h: int, w: int, boundary: int, heads: int, bits: int, head: int = 8, dim: int = 12
+) -> Case:
+    inner, tokens = heads * head, h * w
+    qkv = np.concatenate([floats(rng, tokens, inner), integers(rng, tokens, inner), floats(rng, tokens, inner)], axis=1)
+    inputs = [floats(rng, tokens, dim), qkv, *routes(rng, tokens, boundary), grid_of(h, w), frequencies(head)]
+    return [*inputs, *code(rng, bits, inner), *linear(rng, dim, inner)], {"num_heads": heads}
+
+
+def hybrid_moe_case(
+    rng: np.random.Generator,
+    tokens: int,
+    boundary: int,
+    experts: int,
+    dim: int = 12,
+    hidden: int = 8,
+    scale: float = 1.0,
+) -> Case:
+    def expert() -> Inputs:
+        return [*linear(rng, hidden, dim), *linear(rng, hidden, dim), *linear(rng, dim, hidden)]
+
+    w1, b1, w2, b2, w3, b3 = expert()
+    stacked = [np.stack(parts) for parts in zip(*(expert() for _ in range(experts)), strict=True)]
+    inputs = [floats(rng, tokens, dim, scale=scale), routes(rng, tokens, boundary)[0], *norm(rng, dim)]
+    inputs += [w1, b1, w2, b2, *norm(rng, hidden), w3, b3, *linear(rng, 1, dim)]
+    inputs += [*stacked[:4], *norm(rng, hidden), *stacked[4:]]
+    # Experts chosen by clear margins, mostly.
+    inputs += [floats(rng, experts, dim), floats(rng, experts), floats(rng, experts, scale=0.1)]
+    return inputs, {"epsilon": EPSILON}
+
+
+def add_prompt_case(rng: np.random.Generator, h: int, w: int, dim: int = 6) -> Case:
+    """The region is anywhere on the grid."""
+    top, left = int(rng.integers(h)), int(rng.integers(w))
+    height, width = int(rng.integers(1, h - top + 1)), int(rng.integers(1, w - left + 1))
+    offset = np.array([top, left], np.int64)
+    return [floats(rng, h, w, dim), floats(rng, height, width, dim), offset, floats(rng, dim)], {}
+
+
+def prompt_weights(rng: np.random.Generator, dims: Sequence[int] = (8, 4, 6, 10)) -> Inputs:
+    weights = [floats(rng, 5, 5)]
+    for before, after in zip((5, *dims[:-1]), dims, strict=True):
+        weights += [floats(rng, after, before, 3, 3, scale=(4 * before) ** -0.5), floats(rng, after, scale=0.3)]
+    return weights
+
+
+def localise_case(rng: np.random.Generator, h: int, w: int, dims: Sequence[int] = (16, 8, 4, 2, 1)) -> Case:
+    layers = [part for before, after in zip(dims[:-1], dims[1:], strict=True) for part in linear(rng, after, before)]
+    return [floats(rng, h * w, dims[0]), grid_of(h, w), *layers], {}
+
+
+def crop_case(rng: np.random.Generator, h: int, w: int, box: Sequence[int], dim: int = 5) -> Case:
+    return [floats(rng, h * w, dim), grid_of(h, w), np.array(box, np.int64)], {}
+
+
+def random_box(rng: np.random.Generator, h: int, w: int) -> list[int]:
+    """Left, top, right, bottom of a box of at least one token."""
+    left, top = int(rng.integers(w)), int(rng.integers(h))
+    return [left, top, int(rng.integers(left + 1, w + 1)), int(rng.integers(top + 1, h + 1))]
+
+
+def local_upsample_2x_case(
+    rng: np.random.Generator,
+    level: int,
+    h: int,
+    w: int,
+    box: Sequence[int],
+    in_dim: int,
+    out_dim: int,
+    activation: int,
+    scale: float = 1.0,
+) -> Case:
+    """Level k = 0 .. 3 of a grid of h x w tokens; the edge tensors hold anything, as the op only adds them up."""
+    s = 2 ** (level + 1)
+    left, top, right, bottom = box
+    inputs = [
+        floats(rng, (bottom - top) * s // 2, (right - left) * s // 2, in_dim, scale=scale),
+        np.array(box, np.int64),
+    ]
+    inputs += [floats(rng, s * h, s * w, out_dim), floats(rng, 2, h, s * w, out_dim), floats(rng, 2, s * h, w, out_dim)]
+    inputs += [floats(rng, 2, 2, h, w, out_dim), *norm(rng, in_dim)]
+    inputs += [floats(rng, out_dim, in_dim, 3, 3, scale=(9 * in_dim) ** -0.5)]
+    return inputs, {"activation": activation, "epsilon": EPSILON}

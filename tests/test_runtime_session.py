@@ -1,0 +1,265 @@
+"""Sessions of clicks around a model so simple that what it must answer can be computed here."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from fake_bundle import SIZE, expected_logits, write_fake_bundle
+from inter2former_onnx.errors import BundleError, ClickError
+from inter2former_onnx.runtime import Click, ClickSession, EncodedImage, Segmenter
+from inter2former_onnx.runtime import click_session as module
+from inter2former_onnx.runtime.geometry import Geometry
+from inter2former_onnx.runtime.labels import region_of_interest
+
+BACKGROUND = np.array([0, 1, 1, 2, 4], dtype=np.uint8)
+FOREGROUND = np.array([0, 2, 3, 3, 4], dtype=np.uint8)
+
+
+@pytest.fixture(scope="module", params=["boundary", "roi"])
+def segmenter(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Segmenter:
+    return Segmenter(write_fake_bundle(tmp_path_factory.mktemp("session") / "bundle", routing=request.param), threads=1)
+
+
+def photograph(height: int, width: int) -> np.ndarray:
+    return np.random.default_rng(height * width).integers(0, 256, (height, width, 3), dtype=np.uint8)
+
+
+@pytest.fixture(scope="module")
+def image(segmenter: Segmenter) -> EncodedImage:
+    return segmenter.encode(photograph(70, 50))
+
+
+def plain_session(image: EncodedImage, clicks: Sequence[Click]) -> tuple[np.ndarray, np.ndarray]:
+    """(labels, logits in the original image) after all clicks, by whole-map definitions."""
+    labels = np.full((SIZE, SIZE), 2, dtype=np.uint8)
+    geometry = Geometry(image.height, image.width, SIZE, 32)
+    y, x = np.mgrid[:SIZE, :SIZE]
+    back = np.empty(0)
+    for click in clicks:
+        row, column = geometry.model_pixel(click.y, click.x)
+        labels[(y - row) ** 2 + (x - column) ** 2 <= 25] = 4 if click.positive else 0
+        box = region_of_interest(labels)
+        logits = np.full((SIZE, SIZE), -100, dtype=np.float32)
+        logits[box.slices] = expected_logits(image.arrays["embed"][:, :, 0], labels)[box.slices]
+        back = geometry.logits(logits, region_of_interest(np.ones_like(labels)), -100.0)
+        labels = np.where(logits > 0, FOREGROUND[labels], BACKGROUND[labels])
+    return labels, back
+
+
+def state_of(session: ClickSession) -> tuple[object, ...]:
+    return session.clicks, session.labels.tobytes(), session.logits.tobytes(), session.mask.tobytes()
+
+
+POINTS = st.tuples(st.floats(0, 49.99), st.floats(0, 69.99), st.booleans())
+
+
+@settings(deadline=None, max_examples=25)
+@given(st.lists(POINTS, min_size=1, max_size=5))
+def test_clicks_follow_the_published_loop(image: EncodedImage, points: list[tuple[float, float, bool]]) -> None:
+    session = image.session(enforce_clicks=False)
+    for x, y, positive in points:
+        mask = session.click(x, y, positive)
+    labels, logits = plain_session(image, session.clicks)
+    np.testing.assert_array_equal(session.labels, labels)
+    np.testing.assert_allclose(session.logits, logits, atol=1e-4)
+    sure = abs(logits) > 1e-4
+    np.testing.assert_array_equal(mask[sure], logits[sure] > 0)
+    np.testing.assert_array_equal(mask, session.mask)
+
+
+def test_before_the_first_click(image: EncodedImage) -> None:
+    session = image.session()
+    assert session.clicks == ()
+    assert (session.labels == 2).all() and session.labels.shape == (SIZE, SIZE)
+    assert session.mask.shape == (70, 50) and session.mask.dtype == np.bool_ and not session.mask.any()
+    assert session.logits.dtype == np.float32 and (session.logits == -100).all()
+
+
+@settings(deadline=None, max_examples=25)
+@given(st.lists(st.one_of(POINTS, st.just("undo")), max_size=8))
+def test_undo_equals_never_having_clicked(image: EncodedImage, steps: list[tuple[float, float, bool] | str]) -> None:
+    session = image.session()
+    kept: list[tuple[float, float, bool]] = []
+    for step in steps:
+        if isinstance(step, str):
+            mask = session.undo()
+            kept = kept[:-1]
+        else:
+            mask = session.click(*step)
+            kept.append(step)
+        np.testing.assert_array_equal(mask, session.mask)
+    replayed = image.session()
+    for step in kept:
+        replayed.click(*step)
+    assert state_of(session) == state_of(replayed)
+
+
+def test_undo_without_clicks_changes_nothing(image: EncodedImage) -> None:
+    session = image.session()
+    assert not session.undo().any()
+    assert session.clicks == ()
+
+
+def test_reset_equals_a_new_session(image: EncodedImage) -> None:
+    session = image.session()
+    session.click(10, 10)
+    session.click(30, 40, positive=False)
+    session.reset()
+    assert state_of(session) == state_of(image.session())
+
+
+def test_sessions_on_one_image_are_independent(image: EncodedImage) -> None:
+    first, second = image.session(), image.session()
+    first.click(10, 10)
+    assert second.clicks == () and not second.mask.any()
+
+
+def test_what_is_given_away_can_be_changed_without_harm(image: EncodedImage) -> None:
+    session = image.session()
+    mask = session.click(10, 10)
+    before = state_of(session)
+    mask[...] = ~mask
+    session.labels[...] = 0
+    session.logits[...] = 0
+    session.mask[...] = False
+    assert state_of(session) == before
+
+
+@pytest.mark.parametrize(
+    "x, y, pixel", [(0, 0, (0, 0)), (49.999, 69.5, (49, 69)), (np.float32(3.7), np.int16(4), (3, 4))]
+)
+def test_pixel_that_contains_the_point(image: EncodedImage, x: float, y: float, pixel: tuple[int, int]) -> None:
+    session = image.session()
+    session.click(x, y)
+    assert session.clicks == (Click(*pixel, True),)
+    assert all(type(value) in (int, bool) for value in session.clicks[0])
+
+
+@pytest.mark.parametrize(
+    "x, y, part",
+    [
+        (50, 0, "x must be from 0 to below 50 (the image's pixels), found 50"),
+        (0, 70, "y must be from 0 to below 70"),
+        (-0.001, 0, "x must be from 0 to below 50 (the image's pixels), found -0.001"),
+        (0, -1, "found -1"),
+        (float("nan"), 0, "found nan"),
+        (0, float("inf"), "found inf"),
+        (1e300, 0, "found 1e+300"),
+        pytest.param(10**5000, 0, "x must be from 0", id="huge"),
+        ("10", 0, "x must be a number from 0 to below 50, found '10'"),
+        (None, 0, "found None"),
+        (True, 0, "found True"),
+        (0, np.array([1.0]), "y must be a number"),
+        (1 + 2j, 0, "x must be a number"),
+    ],
+)
+def test_unusable_clicks_change_nothing(image: EncodedImage, x: object, y: object, part: str) -> None:
+    session = image.session()
+    session.click(10, 10)
+    before = state_of(session)
+    with pytest.raises(ClickError) as caught:
+        session.click(x, y)  # type: ignore[arg-type]
+    assert part in str(caught.value)
+    assert state_of(session) == before
+
+
+@pytest.mark.parametrize("positive", ["no", None, 2, -1, 0.5])
+def test_positive_must_be_a_truth_value(image: EncodedImage, positive: object) -> None:
+    with pytest.raises(ClickError, match="positive must be True or False"):
+        image.session().click(1, 1, positive)  # type: ignore[arg-type]
+
+
+def test_zero_and_one_are_truth_values(image: EncodedImage) -> None:
+    session = image.session()
+    session.click(1, 1, 0)
+    session.click(2, 2, np.int64(1))  # type: ignore[arg-type]
+    session.click(3, 3, np.False_)  # type: ignore[arg-type]
+    assert [click.positive for click in session.clicks] == [False, True, False]
+
+
+@pytest.mark.parametrize("error", [BundleError("no"), MemoryError(), KeyboardInterrupt()])
+@pytest.mark.parametrize("step", ["region_of_interest", "apply_prediction", "decode", "mask"])
+@pytest.mark.parametrize("action", ["click", "undo"])
+def test_failure_anywhere_changes_nothing(
+    segmenter: Segmenter, monkeypatch: pytest.MonkeyPatch, error: BaseException, step: str, action: str
+) -> None:
+    session = segmenter.encode(photograph(40, 60)).session()
+    session.click(10, 10)
+    session.click(50, 20, positive=False)
+    before = state_of(session)
+
+    def fail(*args: object, **kwargs: object) -> None:
+        raise error
+
+    with monkeypatch.context() as patch:
+        if step == "decode":
+            patch.setattr(segmenter, "decode_region", fail)
+        elif step == "mask":
+            patch.setattr(Geometry, "mask", fail)
+        else:
+            patch.setattr(module.label_rules, step, fail)
+        with pytest.raises(type(error)):
+            if action == "click":
+                session.click(30, 30)
+            else:
+                session.undo()
+    assert state_of(session) == before
+    session.click(30, 30)
+    assert len(session.clicks) == 3
+
+
+@pytest.mark.parametrize("height, width", [(70, 50), (40, 30), (200, 150), (96, 96), (1, 1), (20, 300)])
+def test_enforced_clicks_hold_in_the_mask(segmenter: Segmenter, height: int, width: int) -> None:
+    image = segmenter.encode(photograph(height, width))
+    enforced, free = image.session(), image.session(enforce_clicks=False)
+    rng = np.random.default_rng(7)
+    for _ in range(6):
+        click = (int(rng.integers(0, width)), int(rng.integers(0, height)), bool(rng.integers(0, 2)))
+        mask, model_mask = enforced.click(*click), free.click(*click)
+        np.testing.assert_array_equal(enforced.labels, free.labels)  # masks differ, never what the model is told
+        rows, columns = np.mgrid[:height, :width]
+        scale = image.geometry.scale
+        labels = enforced.labels[(rows * scale).astype(int), (columns * scale).astype(int)]
+        expected = np.where(labels == 4, True, np.where(labels == 0, False, model_mask))
+        np.testing.assert_array_equal(mask, expected)
+        assert mask[click[1], click[0]] == click[2]
+
+
+def test_positive_and_negative_click_on_one_pixel(image: EncodedImage) -> None:
+    session = image.session()
+    assert session.click(20, 30, True)[30, 20]
+    assert not session.click(20, 30, False)[30, 20]
+    assert session.click(20, 30, True)[30, 20]
+    assert session.clicks == (Click(20, 30, True), Click(20, 30, False), Click(20, 30, True))
+
+
+def test_threads_clicking_in_one_session_take_turns(image: EncodedImage) -> None:
+    session = image.session()
+    threads = [threading.Thread(target=session.click, args=(x, 2 * x)) for x in range(0, 32, 4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(click.x for click in session.clicks) == list(range(0, 32, 4))
+    replayed = image.session()
+    for click in session.clicks:
+        replayed.click(*click)
+    assert state_of(session) == state_of(replayed)
+
+
+def test_session_says_what_it_is(image: EncodedImage) -> None:
+    session = image.session()
+    session.click(1, 1)
+    assert repr(session).startswith("ClickSession(1 clicks on EncodedImage(50 x 70 pixels")
+
+
+def test_nothing_is_written_beside_the_bundle(segmenter: Segmenter) -> None:
+    names = sorted(path.name for path in Path(segmenter.bundle).iterdir())
+    assert names == ["decoder.onnx", "encoder.onnx", "manifest.json", "prompt.onnx"]

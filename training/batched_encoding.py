@@ -1,0 +1,114 @@
+"""Encoding a batch of images for training, with the edge channels brought to the magnitude of the configured size."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from ..models import Inter2Former
+from ..models.window_attention import WindowPlan
+
+Plans = tuple[WindowPlan, WindowPlan]
+
+
+@dataclass(frozen=True)
+class BatchFeatures:
+    """Features of I images: `embed` [I, C, h, w] and `edges`, coarse to fine, each [I, C_k, H_k, W_k]."""
+
+    embed: Tensor
+    edges: list[Tensor]
+
+
+def window_plans(model: Inter2Former, size: int, device: torch.device) -> Plans:
+    """The encoder's window arrangements for size x size pixels, on `device`.
+
+    They are planned on the CPU: planning is index work, and the plan's tensors are moved afterwards.
+    """
+    backbone = model.backbone
+    frequencies = backbone.rope.freqs
+    backbone.rope.freqs = frequencies.cpu()
+    try:
+        plain, shifted = backbone.plans(size, size)
+    finally:
+        backbone.rope.freqs = frequencies
+    return _to(plain, device), _to(shifted, device)
+
+
+def _to(plan: WindowPlan, device: torch.device) -> WindowPlan:
+    moved = {name: getattr(plan, name).to(device) for name in ("tokens", "positions", "cos", "sin")}
+    return replace(plan, **moved)
+
+
+def edge_channels(model: Inter2Former, inputs: Tensor) -> Tensor:
+    """The hand-made edge channels of normalised images, in float32 whatever autocast says (they are discontinuous).
+
+    Each channel has unit L2 norm over the image, so its values shrink as the image grows. At another size than the
+    configured one they are scaled to what the configured size would show; at that size the factor is 1 and this is
+    exactly the inference form.
+
+    Args:
+        inputs: float32 [I, 3, T, T].
+
+    Returns:
+        float32 [I, 5, T, T]
+    """
+    detector = model.edge_detector
+    with torch.autocast(inputs.device.type, enabled=False), torch.no_grad():
+        pixels = torch.clamp((inputs * detector.std + detector.mean) / 255.0, 0.0, 1.0)
+        return detector.canny(pixels) * (inputs.shape[-1] / model.config.geometry.size)
+
+
+def edge_pyramid(model: Inter2Former, channels: Tensor) -> list[Tensor]:
+    """Edge maps from the edge channels [I, 5, T, T], coarse to fine, as `EdgeDetector.forward` goes on from there."""
+    detector = model.edge_detector
+    x = detector.conv1(channels)
+    maps = []
+    for level, blocks in enumerate(detector.block_list):
+        x = blocks(x)
+        maps.append(detector.lateral_convs[level](x))
+        if level < len(detector.downsamplers):
+            x = detector.downsamplers[level](x)
+    return maps[::-1]
+
+
+def encode_batch(model: Inter2Former, inputs: Tensor, channels: Tensor, plans: Plans) -> BatchFeatures:
+    """Features of normalised images.
+
+    Args:
+        inputs: float32 [I, 3, T, T].
+        channels: float32 [I, 5, T, T] from `edge_channels`.
+        plans: from `window_plans` for T.
+    """
+    return BatchFeatures(model.backbone(inputs, plans), edge_pyramid(model, channels))
+
+
+def per_object(x: Tensor, objects: int) -> Tensor:
+    """[I, ...] -> [I * objects, ...], each image's entry repeated for its objects."""
+    return x[:, None].expand(x.shape[0], objects, *x.shape[1:]).flatten(0, 1)
+
+
+def same_region_loss(embed: Tensor, regions: Tensor) -> Tensor:
+    """Auxiliary loss: tokens of one region should have similar embeddings, tokens of different regions should not.
+
+    A click only ever names one object of an image; this uses the whole region map, every step.
+
+    Args:
+        embed: [I, C, h, w].
+        regions: int64 [I, h, w] region at each token's centre, -1 where there is no image.
+
+    Returns:
+        scalar, binary cross entropy over pairs of tokens, same and different pairs weighing equally.
+    """
+    tokens = F.normalize(embed.flatten(2).transpose(1, 2).float(), dim=2)
+    logits = 8.0 * (tokens @ tokens.transpose(1, 2)) - 4.0
+    ids = regions.flatten(1)
+    known = (ids >= 0).float()
+    pairs = known[:, :, None] * known[:, None, :]
+    same = (ids[:, :, None] == ids[:, None, :]).float()
+    loss = F.binary_cross_entropy_with_logits(logits, same, reduction="none")
+    positive, negative = same * pairs, (1 - same) * pairs
+    halves = [(loss * weight).sum((1, 2)) / weight.sum((1, 2)).clamp(min=1.0) for weight in (positive, negative)]
+    return 0.5 * (halves[0] + halves[1]).mean()

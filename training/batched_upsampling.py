@@ -1,0 +1,120 @@
+"""The decode head for a batch of objects, each drawn inside a box of its own.
+
+Crops of different sizes do not stack, so every object keeps the whole grid and its box acts as a mask: statistics are
+taken inside it, the bicubic interpolation replicates its border, and what lies outside is zero before a convolution.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from ..models.dynamic_local_upsampling import OUTSIDE_LOGIT, DynamicLocalUpsampling, LocalUpsample2x
+from .label_maps import bounding_boxes, box_mask
+
+# Weights of the four taps of bicubic 2x (a = -0.75) for even and odd outputs, in 256ths: exact in bfloat16.
+_EVEN = (-9.0, 67.0, 225.0, -27.0)
+_ODD = (-27.0, 225.0, 67.0, -9.0)
+
+
+def localise(head: DynamicLocalUpsampling, tokens: Tensor) -> Tensor:
+    """[B, N, C] tokens -> [B, N] localisation logits."""
+    x = tokens
+    layers = [layer for layer in head.mlp if isinstance(layer, nn.Conv2d)]
+    for index, layer in enumerate(layers):
+        x = F.linear(x, layer.weight.flatten(1), layer.bias)
+        if index < len(layers) - 1:
+            x = F.silu(x)
+    return x[..., 0]
+
+
+def predicted_boxes(localisation: Tensor, side: int, threshold: float) -> Tensor:
+    """Bounding box of localisation > threshold, the whole grid where none is: [B, N] -> int64 [B, 4] in tokens."""
+    return bounding_boxes((localisation > threshold).unflatten(1, (side, side)))
+
+
+def interpolation_matrices(first: Tensor, last: Tensor, size: int, dtype: torch.dtype) -> Tensor:
+    """Bicubic 2x along one axis, as a matrix, for cells first..last-1 only.
+
+    Args:
+        first, last: int64 [B], the half-open range of input cells; neighbours beyond it repeat its border.
+        size: input cells.
+        dtype: of the result.
+
+    Returns:
+        [B, 2 * size, size]; rows of outputs outside the range are zero.
+    """
+    output = torch.arange(2 * size, device=first.device)
+    low = (output - 1).div(2, rounding_mode="floor") - 1  # first of the four taps
+    odd = (output % 2).bool()
+    cells = torch.arange(size, device=first.device)
+    matrix = torch.zeros(first.shape[0], 2 * size, size, dtype=torch.float32, device=first.device)
+    for tap in range(4):
+        weight = torch.where(odd, _ODD[tap] / 256.0, _EVEN[tap] / 256.0)
+        source = torch.maximum(torch.minimum(low + tap, last[:, None] - 1), first[:, None])
+        matrix = matrix + (source[:, :, None] == cells) * weight[:, None]
+    inside = (output >= 2 * first[:, None]) & (output < 2 * last[:, None])
+    return (matrix * inside[:, :, None]).to(dtype)
+
+
+def masked_group_norm(x: Tensor, mask: Tensor, norm: nn.GroupNorm) -> Tensor:
+    """GroupNorm(1) with statistics from inside the mask. x: [B, h, w, C]; mask: bool [B, h, w]."""
+    with torch.autocast(x.device.type, enabled=False):
+        x = x.float()
+        weight = mask[..., None].float()
+        count = weight.sum((1, 2, 3), keepdim=True) * x.shape[3]
+        mean = (x * weight).sum((1, 2, 3), keepdim=True) / count
+        centred = (x - mean) * weight
+        variance = (centred * centred).sum((1, 2, 3), keepdim=True) / count
+        return centred * torch.rsqrt(variance + norm.eps) * norm.weight + norm.bias
+
+
+def upsample_level(level: LocalUpsample2x, x: Tensor, edge: Tensor, boxes: Tensor, compute: torch.dtype) -> Tensor:
+    """One level inside each object's box.
+
+    Args:
+        x: [B, h, w, Ci].
+        edge: [B, Ci, 2h, 2w].
+        boxes: int64 [B, 4] in cells of x.
+        compute: dtype of the products.
+
+    Returns:
+        [B, 2h, 2w, Co]; what lies outside the boxes means nothing.
+    """
+    batch, height, width, channels = x.shape
+    x = masked_group_norm(x, box_mask(boxes, height), level.norm).to(compute)
+    left, top, right, bottom = boxes.unbind(1)
+    down = interpolation_matrices(top, bottom, height, compute)
+    across = interpolation_matrices(left, right, width, compute)
+    x = (down @ x.flatten(2)).view(batch, 2 * height, width, channels)
+    x = torch.matmul(across[:, None], x)  # [B, 1, 2w, w] @ [B, 2h, w, C]
+    inside = box_mask(2 * boxes, 2 * height)[:, None]
+    x = level.conv(x.permute(0, 3, 1, 2) + edge * inside)
+    return (F.silu(x) if level.activation else x).permute(0, 2, 3, 1)
+
+
+def draw(head: DynamicLocalUpsampling, tokens: Tensor, edges: Sequence[Tensor], boxes: Tensor) -> Tensor:
+    """The masks of a batch of objects.
+
+    Args:
+        tokens: [B, h * h, C].
+        edges: coarse to fine, each [B, Ci, H_k, W_k].
+        boxes: int64 [B, 4] in tokens.
+
+    Returns:
+        float32 logits [B, 16 h, 16 h], -100 outside the boxes.
+    """
+    side = edges[0].shape[-1] // 2
+    x = tokens.unflatten(1, (side, side))
+    device = tokens.device.type
+    compute = torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else tokens.dtype
+    scale = 1
+    for level, edge in zip(head.upsamplers, edges, strict=True):
+        assert isinstance(level, LocalUpsample2x)
+        x = upsample_level(level, x, edge, boxes * scale, compute)
+        scale *= 2
+    inside = box_mask(boxes * scale, side * scale)
+    return torch.where(inside, x[..., 0].float(), OUTSIDE_LOGIT)

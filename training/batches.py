@@ -1,0 +1,139 @@
+"""Training batches: pictures, their views, what is pasted onto them, and the objects to segment."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ..models import ModelConfig
+from .augmentation import (
+    AugmentationSettings,
+    change_colour,
+    generated_shapes,
+    sample_colour,
+    sample_shapes,
+    sample_view,
+    warp,
+)
+from .image_store import ImageStore
+from .region_table import MAX_REGIONS, PASTED
+from .targets import as_lookup, sample_target, target_box
+
+_CANDIDATES = 6  # targets drawn an image; those that the view does not show well are dropped
+_SMALLEST = 0.004  # share of the view that a target must have
+_LARGEST = 0.7
+
+
+@dataclass(frozen=True)
+class Batch:
+    """One step's data.
+
+    Attributes:
+        inputs: float32 [I, 3, T, T] normalised.
+        targets: bool [I * K, T, T], objects of one image side by side.
+        regions: int64 [I, T, T], -1 outside the image.
+        valid: bool [I * K], false where an image had no usable target.
+    """
+
+    inputs: Tensor
+    targets: Tensor
+    regions: Tensor
+    valid: Tensor
+
+
+class BatchSampler:
+    """Draws batches from a store. All its randomness is one numpy generator, whose state is its position."""
+
+    def __init__(
+        self, store: ImageStore, config: ModelConfig, settings: AugmentationSettings, balance: float, seed: int
+    ) -> None:
+        """Args: balance: 0 draws images evenly, 1 draws sources evenly, between is between."""
+        self.store, self.settings, self.divisor = store, settings, config.geometry.size_divisor
+        self.generator = np.random.default_rng(seed)
+        device = store.images.device
+        self.mean = torch.tensor(config.mean, device=device)
+        self.std = torch.tensor(config.std, device=device)
+        self.reverse = config.channel_order == "bgr"
+        counts = {source: store.sources.count(source) for source in store.sources}
+        weights = np.array([float(counts[source]) ** -balance for source in store.sources])
+        self.probabilities = weights / weights.sum()
+
+    def draw(self, images: int, objects: int, size: int) -> Batch:
+        """A batch of `images` pictures of size x size pixels with `objects` targets each."""
+        store, generator, device = self.store, self.generator, self.store.images.device
+        chosen = generator.choice(len(store.sources), images, p=self.probabilities)
+        maps, views, lookups = [], [], []
+        for index in chosen:
+            own = int(generator.choice(store.maps_of[index]))
+            table = store.tables[own]
+            targets = [sample_target(table, generator) for _ in range(_CANDIDATES - 1)]
+            box = target_box(table, targets[0]) if targets[0].size else None
+            height, width = (int(n) for n in store.sizes[index])
+            maps.append(own)
+            views.append(sample_view(height, width, self.divisor, box, self.settings, generator))
+            lookups.append(np.stack([as_lookup(np.array([PASTED])), *map(as_lookup, targets)]))
+        image_index = torch.from_numpy(chosen).to(device)
+        map_index = torch.tensor(maps, device=device)
+        inputs, regions, inside = warp(
+            store.images[image_index],
+            store.maps[map_index],
+            torch.from_numpy(store.sizes[chosen]).to(device),
+            _tensor(np.stack(views), device),
+            size,
+            self.mean,
+            self.std,
+        )
+        inputs = change_colour(inputs, _tensor(sample_colour(images, self.settings, generator), device), inside)
+        lookup = torch.from_numpy(np.stack(lookups)).to(device)
+        inputs, regions = self._paste(inputs, regions, inside, lookup[:, 1])
+        targets, valid = self._choose(regions, lookup, objects)
+        if self.reverse:
+            inputs = inputs.flip(1)
+        return Batch(inputs, targets, regions, valid)
+
+    def _paste(self, inputs: Tensor, regions: Tensor, inside: Tensor, first: Tensor) -> tuple[Tensor, Tensor]:
+        """Copy-paste between neighbours in the batch: an object of the next picture, or a generated shape of it."""
+        count, size = inputs.shape[0], inputs.shape[-1]
+        kind = self.generator.random(count)
+        shapes = sample_shapes(count, self.generator)
+        if count < 2:
+            return inputs, regions
+        settings, device = self.settings, inputs.device
+        paste = torch.from_numpy(kind < settings.paste).to(device)
+        blob = torch.from_numpy((kind >= settings.paste) & (kind < settings.paste + settings.blob)).to(device)
+        other = torch.roll(torch.arange(count, device=device), -1)
+        batch = other[:, None, None]
+        theirs = first[batch, regions[other].clamp(min=0)] & inside[other]
+        mask = theirs & paste[:, None, None]
+        mask = mask | (generated_shapes(_tensor(shapes, device), size) & inside[other] & blob[:, None, None])
+        mask = mask & inside
+        return torch.where(mask[:, None], inputs[other], inputs), torch.where(mask, PASTED, regions)
+
+    def _choose(self, regions: Tensor, lookup: Tensor, objects: int) -> tuple[Tensor, Tensor]:
+        """The first `objects` candidates of each image that the view shows well, repeated if there are fewer."""
+        images, size = regions.shape[0], regions.shape[-1]
+        flat = regions.clamp(min=0).flatten(1)  # outside the image counts as unlabelled
+        offset = torch.arange(images, device=flat.device)[:, None] * MAX_REGIONS
+        histogram = torch.bincount((flat + offset).flatten(), minlength=images * MAX_REGIONS).view(images, MAX_REGIONS)
+        areas = (lookup.float() @ histogram.float()[..., None])[..., 0] / (size * size)
+        usable = (areas >= _SMALLEST) & (areas <= _LARGEST)
+        # A pasted object goes first half of the time, so that pictures under it are still asked for too.
+        order = torch.arange(lookup.shape[1], device=flat.device).expand(images, -1).float()
+        late = torch.from_numpy(self.generator.random(images) < 0.5).to(flat.device)
+        order = order + torch.where(late, float(lookup.shape[1]), 0.0)[:, None] * (order == 0)
+        ranked = torch.where(usable, order, 1000.0).argsort(dim=1)
+        pick = torch.arange(objects, device=flat.device).expand(images, -1)
+        pick = pick % usable.sum(1, keepdim=True).clamp(min=1)
+        picked = ranked.gather(1, pick)
+        batch = torch.arange(images, device=flat.device)[:, None]
+        tables = lookup[batch, picked]  # [I, K, MAX_REGIONS]
+        masks = tables.gather(2, flat[:, None].expand(-1, objects, -1))
+        valid = usable.any(1)[:, None].expand(-1, objects)
+        return masks.view(images * objects, size, size), valid.flatten()
+
+
+def _tensor(array: np.ndarray, device: torch.device) -> Tensor:
+    return torch.from_numpy(array.astype(np.float32)).to(device)

@@ -1,0 +1,106 @@
+"""COCO JSON: polygons and run-length masks become region maps, without pycocotools."""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import ArgumentError
+from .records import Record, RegionMap
+
+
+def read_coco(path: Path, images: Path) -> list[Record]:
+    """Records of a COCO instances file; images without annotations and crowd annotations are left out.
+
+    Args:
+        path: the JSON file.
+        images: folder that its `file_name`s are relative to.
+
+    Raises:
+        ArgumentError: not JSON of that form, or an image file is missing.
+    """
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        entries = {entry["id"]: entry for entry in content["images"]}
+        annotations: dict[Any, list[Mapping[str, Any]]] = defaultdict(list)
+        for annotation in content["annotations"]:
+            if not annotation.get("iscrowd", 0):
+                annotations[annotation["image_id"]].append(annotation)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise ArgumentError(f"{path} cannot be read as COCO JSON: {type(error).__name__} {error}") from None
+    records = []
+    for identifier, entry in entries.items():
+        if not annotations[identifier]:
+            continue
+        file = images / entry["file_name"]
+        if not file.is_file():
+            raise ArgumentError(f"{path}: image {identifier} names {file}, which is not a file")
+        reader = _reader(annotations[identifier], int(entry["height"]), int(entry["width"]), path)
+        records.append(Record(str(identifier), file, (reader,), "coco", False))
+    if not records:
+        raise ArgumentError(f"{path} has no image with annotations")
+    return records
+
+
+def _reader(annotations: Sequence[Mapping[str, Any]], height: int, width: int, path: Path) -> Callable[[], RegionMap]:
+    return lambda: paint(annotations, height, width, str(path))
+
+
+def paint(annotations: Sequence[Mapping[str, Any]], height: int, width: int, source: str) -> RegionMap:
+    """A region map with an id an instance, larger instances below smaller ones.
+
+    Raises:
+        ArgumentError: a segmentation of unknown form; `source` is named.
+    """
+    masks = [segmentation_mask(a.get("segmentation"), height, width, source) for a in annotations]
+    regions = np.zeros((height, width), dtype=np.int32)
+    for number, index in enumerate(sorted(range(len(masks)), key=lambda i: -int(masks[i].sum())), start=1):
+        regions[masks[index]] = number
+    return regions
+
+
+def segmentation_mask(segmentation: Any, height: int, width: int, source: str) -> NDArray[np.bool_]:
+    """bool [height, width] of a COCO segmentation: polygons, uncompressed or compressed run lengths."""
+    if isinstance(segmentation, list) and all(isinstance(p, list) and len(p) >= 6 for p in segmentation):
+        import cv2
+
+        mask = np.zeros((height, width), dtype=np.uint8)
+        for polygon in segmentation:
+            points = np.asarray(polygon, dtype=np.float64).reshape(-1, 2)
+            cv2.fillPoly(mask, [np.floor(points).astype(np.int32)], 1)
+        return mask.astype(np.bool_)
+    if isinstance(segmentation, Mapping) and "counts" in segmentation:
+        counts = segmentation["counts"]
+        runs = decode_counts(counts) if isinstance(counts, str) else [int(count) for count in counts]
+        if sum(runs) != height * width:
+            raise ArgumentError(f"{source}: run lengths cover {sum(runs)} pixels, the image has {height * width}")
+        values = np.arange(len(runs)) % 2 == 1
+        return np.repeat(values, runs).reshape(width, height).T  # runs go down the columns
+    raise ArgumentError(f"{source}: a segmentation is neither polygons nor run lengths: {str(segmentation)[:60]!r}")
+
+
+def decode_counts(text: str) -> list[int]:
+    """COCO's compressed run lengths: six bits a character from '0' on, bit 5 = more follows; from the third run on
+    each is stored as the difference to the last but one."""
+    counts: list[int] = []
+    position = 0
+    while position < len(text):
+        value, shift, more = 0, 0, True
+        while more:
+            bits = ord(text[position]) - 48
+            position += 1
+            value |= (bits & 0x1F) << shift
+            shift += 5
+            more = bool(bits & 0x20)
+            if not more and bits & 0x10:
+                value |= -1 << shift
+        if len(counts) > 2:
+            value += counts[-2]
+        counts.append(value)
+    return counts

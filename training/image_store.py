@@ -1,0 +1,99 @@
+"""Every image and region map decoded once, in memory or on the accelerator, ready to be warped in batches."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from ..errors import ArgumentError
+from .progress import progress
+from .records import Record, check_size
+from .region_table import RegionTable, build_table
+
+
+@dataclass(frozen=True)
+class ImageStore:
+    """Decoded training data.
+
+    Attributes:
+        images: uint8 [n, S, S, 3] RGB, top left aligned; the rest holds nothing.
+        sizes: int64 [n, 2], height and width of each.
+        maps: int16 [m, S, S] connected regions.
+        tables: of each map, without its pixels.
+        maps_of: for each image, the indices of its maps.
+        sources: dataset of each image.
+    """
+
+    images: Tensor
+    sizes: NDArray[np.int64]
+    maps: Tensor
+    tables: list[RegionTable]
+    maps_of: list[list[int]]
+    sources: list[str]
+
+
+def read_image(path: object) -> NDArray[np.uint8]:
+    """uint8 [H, W, 3] RGB.
+
+    Raises:
+        ArgumentError: not a readable image.
+    """
+    array = cv2.imread(str(path), cv2.IMREAD_COLOR)
+    if array is None:
+        raise ArgumentError(f"{path}: not a readable image")
+    return np.ascontiguousarray(array[:, :, ::-1])
+
+
+def load(records: Sequence[Record], side: int, device: torch.device, workers: int) -> ImageStore:
+    """Decode all records; images longer than `side` are reduced to it. `workers` threads decode."""
+    images = np.zeros((len(records), side, side, 3), dtype=np.uint8)
+    sizes = np.zeros((len(records), 2), dtype=np.int64)
+
+    def decode(index: int) -> list[RegionTable]:
+        record = records[index]
+        image = read_image(record.image)
+        height, width = image.shape[:2]
+        scale = min(1.0, side / max(height, width))
+        target = (max(1, round(width * scale)), max(1, round(height * scale)))
+        if scale < 1.0:
+            image = cv2.resize(image, target, interpolation=cv2.INTER_AREA).astype(np.uint8)
+        images[index, : target[1], : target[0]] = image
+        sizes[index] = target[1], target[0]
+        tables = []
+        for read in record.annotations:
+            labels = read()
+            check_size(labels, height, width, f"{record.source} {record.name}")
+            if scale < 1.0:
+                labels = cv2.resize(labels, target, interpolation=cv2.INTER_NEAREST).astype(np.int32)
+            tables.append(build_table(labels, record.grouped, split=record.source != "coco"))
+        return tables
+
+    with ThreadPoolExecutor(max(1, workers)) as pool:
+        per_image = list(progress(pool.map(decode, range(len(records))), total=len(records), label="decode"))
+    maps = np.zeros((sum(map(len, per_image)), side, side), dtype=np.int16)
+    tables: list[RegionTable] = []
+    maps_of: list[list[int]] = []
+    for own in per_image:
+        maps_of.append(list(range(len(tables), len(tables) + len(own))))
+        for table in own:
+            height, width = table.regions.shape
+            maps[len(tables), :height, :width] = table.regions
+            slim = RegionTable(
+                table.regions[:0], table.areas, table.boxes, table.neighbours, table.interior, table.groups
+            )
+            tables.append(slim)
+    return ImageStore(
+        torch.from_numpy(images).to(device),
+        sizes,
+        torch.from_numpy(maps).to(device),
+        tables,
+        maps_of,
+        [record.source for record in records],
+    )

@@ -1,0 +1,100 @@
+"""What one region map offers as targets: connected regions, their areas and neighbours, and groups."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+MAX_REGIONS = 1024  # ids of one map, 0 and the pasted region included
+PASTED = MAX_REGIONS - 1  # id of what augmentation pastes onto a picture
+_MIN_PIXELS = 24  # smaller pieces join the unlabelled
+
+
+@dataclass(frozen=True)
+class RegionTable:
+    """One annotator's regions.
+
+    Attributes:
+        regions: int16 [H, W], connected regions 1..n; 0 = unlabelled or too small to count.
+        areas: float32 [n + 1], share of the image; index 0 is the unlabelled rest.
+        boxes: int32 [n + 1, 4] left, top, right, bottom in pixels.
+        neighbours: for each id the ids that touch it (0 never counts).
+        interior: bool [n + 1], touches no border of the image.
+        groups: arrays of ids that together are one object.
+    """
+
+    regions: NDArray[np.int16]
+    areas: NDArray[np.float32]
+    boxes: NDArray[np.int32]
+    neighbours: tuple[NDArray[np.int64], ...]
+    interior: NDArray[np.bool_]
+    groups: tuple[NDArray[np.int64], ...]
+
+
+def connected_regions(labels: NDArray[np.int32], split: bool) -> NDArray[np.int16]:
+    """Number the regions 1..n from large to small.
+
+    Args:
+        labels: [H, W] region ids, 0 = unlabelled.
+        split: whether unconnected pieces (8-neighbourhood) of one id are regions of their own.
+    """
+    pieces: list[tuple[int, tuple[slice, slice], NDArray[np.bool_]]] = []
+    for identifier in np.unique(labels):
+        if identifier == 0:
+            continue
+        mask = labels == identifier
+        rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
+        window = (slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1))
+        crop = mask[window]
+        if not split:
+            pieces.append((int(crop.sum()), window, crop))
+            continue
+        count, numbered, statistics, _ = cv2.connectedComponentsWithStats(crop.astype(np.uint8), connectivity=8)
+        for number in range(1, count):
+            pieces.append((int(statistics[number, cv2.CC_STAT_AREA]), window, numbered == number))
+    pieces.sort(key=lambda piece: -piece[0])
+    result = np.zeros(labels.shape, dtype=np.int16)
+    for number, (area, window, crop) in enumerate(pieces[: MAX_REGIONS - 2], start=1):
+        if area >= _MIN_PIXELS:
+            result[window][crop] = number
+    return result
+
+
+def build_table(labels: NDArray[np.int32], grouped: bool, split: bool) -> RegionTable:
+    """The table of a region map int32 [H, W]; `grouped`: everything labelled and connected is one more target."""
+    regions = connected_regions(labels, split)
+    height, width = regions.shape
+    count = int(regions.max()) + 1
+    areas = np.bincount(regions.ravel(), minlength=count).astype(np.float32) / regions.size
+    boxes = np.zeros((count, 4), dtype=np.int32)
+    for number in range(1, count):
+        mask = regions == number
+        rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
+        boxes[number] = columns[0], rows[0], columns[-1] + 1, rows[-1] + 1
+    interior = (boxes[:, 0] > 0) & (boxes[:, 1] > 0) & (boxes[:, 2] < width) & (boxes[:, 3] < height)
+    groups = [_largest_group(regions)] if grouped and count > 1 else []
+    return RegionTable(regions, areas, boxes, _neighbours(regions, count), interior, tuple(groups))
+
+
+def _largest_group(regions: NDArray[np.int16]) -> NDArray[np.int64]:
+    """Ids inside the largest connected piece of everything labelled."""
+    count, numbered, statistics, _ = cv2.connectedComponentsWithStats((regions > 0).astype(np.uint8), connectivity=8)
+    if count < 2:
+        return np.zeros(0, dtype=np.int64)
+    largest = 1 + int(np.argmax(statistics[1:, cv2.CC_STAT_AREA]))
+    return np.unique(regions[numbered == largest]).astype(np.int64)
+
+
+def _neighbours(regions: NDArray[np.int16], count: int) -> tuple[NDArray[np.int64], ...]:
+    wide = regions.astype(np.int64)
+    pairs = []
+    for one, other in ((wide[:, 1:], wide[:, :-1]), (wide[1:], wide[:-1])):
+        touching = (one != other) & (one > 0) & (other > 0)
+        pairs.append(one[touching] * MAX_REGIONS + other[touching])
+    packed = np.unique(np.concatenate(pairs))
+    first, second = packed // MAX_REGIONS, packed % MAX_REGIONS
+    both = np.concatenate([np.stack([first, second]), np.stack([second, first])], axis=1)
+    return tuple(np.unique(both[1, both[0] == number]) for number in range(count))

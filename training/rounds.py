@@ -1,0 +1,245 @@
+"""One training step: encode the pictures once, then rounds of click, prediction and label update for every object."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import Executor
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ..models import Inter2Former
+from ..models.configuration import PATCH_SIZE
+from .batched_encoding import (
+    BatchFeatures,
+    Plans,
+    edge_channels,
+    encode_batch,
+    per_object,
+    same_region_loss,
+    window_plans,
+)
+from .batched_neck import BlockRecord, neck_forward
+from .batched_upsampling import draw, localise, predicted_boxes
+from .batches import Batch
+from .clicks import simulate_clicks
+from .label_maps import (
+    apply_predictions,
+    bounding_boxes,
+    box_mask,
+    click_discs,
+    draw_clicks,
+    initial_labels,
+)
+from .losses import (
+    LossWeights,
+    block_losses,
+    boundary_weights,
+    click_losses,
+    expert_load,
+    localisation_losses,
+    mask_losses,
+)
+
+
+@dataclass
+class StepResult:
+    """What a step reports: scalars for the log, and each block's share of tokens per expert [blocks, E]."""
+
+    scalars: dict[str, Tensor]
+    loads: Tensor
+
+
+class ClickRounds:
+    """The forward and backward passes of a step, with compiled functions and plans kept by picture size."""
+
+    def __init__(
+        self,
+        model: Inter2Former,
+        weights: LossWeights,
+        device: torch.device,
+        precision: torch.dtype,
+        compiled: bool,
+        pool: Executor | None,
+    ) -> None:
+        self.model, self.weights, self.device, self.precision, self.pool = model, weights, device, precision, pool
+        self._plans: dict[int, Plans] = {}
+        wrap: Callable[[Callable[..., Any]], Callable[..., Any]] = (
+            (lambda function: torch.compile(function, dynamic=False)) if compiled else (lambda function: function)
+        )
+        self._encode = wrap(self._encode_images)
+        self._tokens = wrap(self._predict_tokens)
+        self._draw = wrap(self._draw_masks)
+
+    def autocast(self) -> AbstractContextManager[Any]:
+        """Reduced precision for the matrix products, unless float32 was asked for."""
+        if self.precision == torch.float32:
+            return nullcontext()
+        return torch.autocast(self.device.type, dtype=self.precision)
+
+    def plans(self, size: int) -> Plans:
+        """The encoder's window plans for a picture size."""
+        if size not in self._plans:
+            self._plans[size] = window_plans(self.model, size, self.device)
+        return self._plans[size]
+
+    def encode(self, inputs: Tensor) -> BatchFeatures:
+        """Features of normalised images float32 [I, 3, T, T]."""
+        channels = edge_channels(self.model, inputs)
+        with self.autocast():
+            embed, edges = self._encode(inputs, channels, self.plans(inputs.shape[-1]))
+        return BatchFeatures(embed, edges)
+
+    def _encode_images(self, inputs: Tensor, channels: Tensor, plans: Plans) -> tuple[Tensor, list[Tensor]]:
+        features = encode_batch(self.model, inputs, channels, plans)
+        return features.embed, features.edges
+
+    def _predict_tokens(self, embed: Tensor, labels: Tensor) -> tuple[Tensor, Tensor, list[BlockRecord]]:
+        tokens, records = neck_forward(self.model.neck, per_object(embed, labels.shape[0] // embed.shape[0]), labels)
+        return tokens, localise(self.model.decode_head, tokens), records
+
+    def _draw_masks(self, tokens: Tensor, edges: list[Tensor], boxes: Tensor) -> Tensor:
+        objects = tokens.shape[0] // edges[0].shape[0]
+        return draw(self.model.decode_head, tokens, [per_object(edge, objects) for edge in edges], boxes)
+
+    def predict(self, features: BatchFeatures, labels: Tensor) -> tuple[Tensor, Tensor, list[BlockRecord]]:
+        """Masks as at inference, inside the predicted boxes.
+
+        Returns:
+            float32 logits [B, T, T], boxes int64 [B, 4] in tokens, what each block did.
+        """
+        with self.autocast():
+            tokens, localisation, records = self._tokens(features.embed, labels)
+            side = labels.shape[-1] // PATCH_SIZE
+            boxes = predicted_boxes(localisation, side, self.model.config.decode_head.threshold)
+            return self._draw(tokens, features.edges, boxes), boxes, records
+
+    def click(self, foreground: Tensor, targets: np.ndarray) -> Tensor:
+        """Simulated clicks for predictions bool [B, T, T]: int64 [B, 3], row, column, positive."""
+        found = simulate_clicks(foreground.cpu().numpy(), targets, self.pool)
+        return torch.from_numpy(found).to(self.device)
+
+    def step(self, batch: Batch, longest: int, gradient_rounds: int, generator: np.random.Generator) -> StepResult:
+        """Accumulate the gradients of one batch in the model's parameters.
+
+        A session has a random number of rounds up to `longest`; `gradient_rounds` of them, drawn at random, are learnt
+        from, the others only move the label map on. Each learnt round runs backward at once, down to the features;
+        the encoder's own backward pass comes last.
+        """
+        weights = self.weights
+        encoded = self.encode(batch.inputs)
+        leaves = [tensor.detach().requires_grad_() for tensor in (encoded.embed, *encoded.edges)]
+        features = BatchFeatures(leaves[0], leaves[1:])
+        size, targets = batch.inputs.shape[-1], batch.targets
+        truth = targets.cpu().numpy()
+        near = boundary_weights(targets, weights.boundary)
+        valid = batch.valid.float() / batch.valid.sum().clamp(min=1)
+        labels = initial_labels(targets.shape[0], size, self.device)
+        foreground = torch.zeros_like(targets)
+        total = int(generator.integers(gradient_rounds, longest + 1))
+        learnt = _learnt_rounds(total, gradient_rounds, generator)
+        scalars: dict[str, Tensor] = {}
+        loads = []
+        right, clicked = torch.zeros((), device=self.device), torch.zeros((), device=self.device)
+        for number in range(max(learnt) + 1):
+            clicks = self.click(foreground, truth)
+            rows, columns, positive = clicks[:, 0], clicks[:, 1], clicks[:, 2] > 0
+            labels = draw_clicks(labels, click_discs(rows, columns, size), positive)
+            if number in learnt:
+                logits, losses, load = self._learn(features, labels, targets, near, generator)
+                (self._reduce(losses, valid) / gradient_rounds).backward()
+                loads.append(load)
+                for name, value in losses.items():
+                    mean = (value.detach() * valid).sum() if value.ndim else value.detach()
+                    scalars[name] = scalars.get(name, torch.zeros_like(mean)) + mean / gradient_rounds
+            else:
+                with torch.no_grad():
+                    logits, _, _ = self.predict(features, labels)
+            foreground = logits.detach() > 0
+            right = right + _clicks_right(foreground, clicks).sum()
+            clicked = clicked + (rows >= 0).sum()
+            if number == 0:
+                scalars["iou_first"] = (_overlap(foreground, targets) * valid).sum()
+            labels = apply_predictions(labels, foreground)
+        scalars["iou_last"] = (_overlap(foreground, targets) * valid).sum()
+        scalars["clicks_right"] = right / clicked.clamp(min=1)
+        gradients = [leaf.grad if leaf.grad is not None else torch.zeros_like(leaf) for leaf in leaves]
+        regions = batch.regions[:, PATCH_SIZE // 2 :: PATCH_SIZE, PATCH_SIZE // 2 :: PATCH_SIZE]
+        alike = same_region_loss(encoded.embed, regions)
+        scalars["same_region"] = alike.detach()
+        torch.autograd.backward(
+            [encoded.embed, *encoded.edges, weights.same_region * alike], [*gradients, torch.ones_like(alike)]
+        )
+        return StepResult(scalars, torch.stack(loads).mean(0))
+
+    def _learn(
+        self, features: BatchFeatures, labels: Tensor, targets: Tensor, near: Tensor, generator: np.random.Generator
+    ) -> tuple[Tensor, dict[str, Tensor], Tensor]:
+        """One round with gradients: logits, weighted losses (per object [B] or scalar), experts' loads [blocks, E]."""
+        weights = self.weights
+        with self.autocast():
+            tokens, localisation, records = self._tokens(features.embed, labels)
+        boxes = self._training_boxes(localisation.detach(), targets, generator)
+        with self.autocast():
+            logits = self._draw(tokens, features.edges, boxes)
+        inside = box_mask(boxes * PATCH_SIZE, targets.shape[-1])
+        entropy, overlap = mask_losses(logits, targets, inside, near)
+        losses = {
+            "entropy": entropy,
+            "overlap": weights.overlap * overlap,
+            "clicks": weights.clicks * click_losses(logits, targets, labels, inside),
+            "localisation": weights.localisation * localisation_losses(localisation, targets),
+            "blocks": block_losses(records, weights),
+        }
+        return logits, losses, torch.stack([expert_load(record) for record in records]).detach()
+
+    @staticmethod
+    def _reduce(losses: dict[str, Tensor], valid: Tensor) -> Tensor:
+        """Sum of all terms, those per object weighted by `valid` (sums to 1)."""
+        terms = [(value * valid).sum() if value.ndim else value for value in losses.values()]
+        return torch.stack(terms).sum()
+
+    def _training_boxes(self, localisation: Tensor, targets: Tensor, generator: np.random.Generator) -> Tensor:
+        """Boxes to draw in: the target's box, alone, joined with the predicted one, or the whole grid; each side then
+        moves outward by a random part of what `expand_ratio` allows. int64 [B, 4] in tokens."""
+        count, size = targets.shape[0], targets.shape[-1]
+        side = size // PATCH_SIZE
+        head = self.model.config.decode_head
+        held = targets.unflatten(2, (side, PATCH_SIZE)).any(3).unflatten(1, (side, PATCH_SIZE)).any(2)
+        true = bounding_boxes(held)
+        predicted = predicted_boxes(localisation, side, head.threshold)
+        joined = torch.cat([torch.minimum(true, predicted)[:, :2], torch.maximum(true, predicted)[:, 2:]], dim=1)
+        kind = torch.from_numpy(generator.random(count)).to(self.device)[:, None]
+        whole = torch.tensor([0, 0, side, side], device=self.device)
+        boxes = torch.where(kind < 0.5, joined, torch.where(kind < 0.85, true, whole))
+        share = torch.from_numpy(generator.random((count, 4)).astype(np.float32)).to(self.device)
+        extent = (boxes[:, 2:] - boxes[:, :2]).repeat(1, 2).float()
+        outward = torch.ceil(share * share * 0.5 * (head.expand_ratio - 1.0) * extent + share - 0.5).long().clamp(min=0)
+        direction = torch.tensor([-1, -1, 1, 1], device=self.device)
+        return (boxes + direction * outward).clamp(0, side)
+
+
+def _learnt_rounds(total: int, count: int, generator: np.random.Generator) -> set[int]:
+    """`count` of the rounds 0..total-1; the first one, which every session has, more often than by chance."""
+    if generator.random() < 0.6:
+        return {0, *(1 + generator.choice(total - 1, count - 1, replace=False)).tolist()} if total > 1 else {0}
+    return set(generator.choice(total, count, replace=False).tolist())
+
+
+def _clicks_right(foreground: Tensor, clicks: Tensor) -> Tensor:
+    """Whether each prediction [B, T, T] obeys the click just given [B, 3]; false where there was none. bool [B]."""
+    rows, columns = clicks[:, 0], clicks[:, 1]
+    batch = torch.arange(foreground.shape[0], device=foreground.device)
+    found = foreground[batch, rows.clamp(min=0), columns.clamp(min=0)]
+    return (found == (clicks[:, 2] > 0)) & (rows >= 0)
+
+
+def _overlap(foreground: Tensor, targets: Tensor) -> Tensor:
+    """IoU of each pair of masks bool [B, T, T]: float32 [B], 1 where both are empty."""
+    common = (foreground & targets).sum((1, 2)).float()
+    either = (foreground | targets).sum((1, 2)).float()
+    return torch.where(either > 0, common / either.clamp(min=1), 1.0)
