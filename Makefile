@@ -11,7 +11,7 @@ BIN := $(abspath $(VENV))/bin
 DIST := $(abspath $(VENV))/dist
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 
-SOURCES := $(shell find inter2former_onnx runtime custom_ops models export -type f -not -path '*/__pycache__/*') \
+SOURCES := $(shell find inter2former_onnx runtime custom_ops models export training -type f -not -path '*/__pycache__/*') \
 	$(wildcard CMakeLists.txt) pyproject.toml README.md LICENSE
 
 .PHONY: demo test lint clean
@@ -19,7 +19,8 @@ SOURCES := $(shell find inter2former_onnx runtime custom_ops models export -type
 
 # The main job: a bundle is made and the photograph in the package clicked through; the result is demo.png.
 demo: $(VENV)/.demo-ready
-	$(BIN)/inter2former export --random-weights 7 --config tests/data/mini_config.json --out build/demo-bundle --overwrite
+	$(BIN)/inter2former export --random-weights 7 --config tests/data/mini_config.json --size 512 \
+		--out build/demo-bundle --overwrite
 	$(BIN)/inter2former demo --bundle build/demo-bundle --out demo.png
 
 # Style, types (of the package as installed), then the tests. INTER2FORMER_TEST_WHEEL spares them a second compilation.

@@ -11,7 +11,7 @@ import argparse
 import json
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -28,6 +28,7 @@ from inter2former_onnx.export import export_bundle
 from inter2former_onnx.models import ImageFeatures, Inter2Former, ModelConfig, load_state_dict, read_checkpoint
 from inter2former_onnx.runtime import EncodedImage
 from inter2former_onnx.runtime import labels as label_map
+from inter2former_onnx.runtime.graph import Graph
 from inter2former_onnx.runtime.routing import route
 
 ORIGINAL = 1024  # side of the photograph in pixels
@@ -64,12 +65,12 @@ def main() -> int:
     torch.set_num_threads(args.threads)
     rate = gemm_rate(args.threads)
     print(*describe(args.threads), f"GEMM: {rate:.0f} GFLOP/s (onnxruntime, float32, in this run)", sep="\n")
-    rows = [
-        *measure(args.config, args.size, scenarios(args.size), args),
-        *measure(args.config, 2 * args.size, [later_click(2 * args.size, 0.35)], args),
-    ]
-    for row in rows:
-        print_row(row, rate)
+    rows: list[Row] = []
+    plan = [(args.size, scenarios(args.size)), (2 * args.size, [later_click(2 * args.size, 0.35)])]
+    for size, cases in plan:
+        for row in measure(args.config, size, cases, args):
+            rows.append(row)
+            print_row(row, rate)
     by_size = {row.size: row for row in rows if row.scenario == "35% object"}
     growth = by_size[2 * args.size].click.median / by_size[args.size].click.median
     print(f"\n35% object at {2 * args.size} takes {growth:.2f} times as long as at {args.size}")
@@ -143,7 +144,9 @@ def click_dense(image: EncodedImage, scenario: Scenario) -> Callable[[], object]
     return run
 
 
-def click_torch(model: Inter2Former, features: ImageFeatures, image: EncodedImage, scenario: Scenario) -> Callable[[], object]:
+def click_torch(
+    model: Inter2Former, features: ImageFeatures, image: EncodedImage, scenario: Scenario
+) -> Callable[[], object]:
     """Our PyTorch modules in eager mode, with the label rules of the published code in PyTorch."""
     square = image.geometry.square
     labels_before = torch.from_numpy(scenario.labels)
@@ -173,22 +176,26 @@ def stage_calls(image: EncodedImage, scenario: Scenario) -> dict[str, Callable[[
     region = label_map.region_of_interest(labels)
     part = np.ascontiguousarray(labels[region.slices])
     decoded = segmenter.decode_region(image, labels, region)
+    positive = decoded.logits > 0
+    prompt = Graph(segmenter.bundle, manifest, "prompt", segmenter.threads)
 
     def find_region() -> object:
         return label_map.region_of_interest(scenario.labels.copy(), before.hull(disc))
 
     return {
         "labels and region": find_region,
-        "routing": lambda: route(part, region, manifest.geometry.grid, manifest.routing, manifest.uncertainty_kernel_size),
-        "prompt graph": lambda: segmenter.embed_prompt(part),
+        "routing": lambda: route(
+            part, region, manifest.geometry.grid, manifest.routing, manifest.uncertainty_kernel_size
+        ),
+        "prompt graph": lambda: prompt.run(["prompt"], {"labels": part}),
         "routing, prompt and decoder": lambda: segmenter.decode_region(image, labels, region),
-        "label update": lambda: label_map.apply_prediction(labels.copy(), region, decoded.positive, decoded.box),
-        "mask": lambda: image.geometry.mask(decoded.logits, decoded.positive, decoded.box, manifest.outside_logit),
+        "label update": lambda: label_map.apply_prediction(labels.copy(), region, positive, decoded.box),
+        "mask": lambda: image.geometry.mask(decoded.logits, positive, decoded.box, manifest.outside_logit),
     }
 
 
-def measure(config: str, size: int, cases: list[Scenario], args: argparse.Namespace) -> list[Row]:
-    """All contestants on each scenario, in turn."""
+def measure(config: str, size: int, cases: list[Scenario], args: argparse.Namespace) -> Iterator[Row]:
+    """All contestants on each scenario, in turn; a row as soon as it is measured."""
     folder = bundle_for(config, size)
     segmenter = open_segmenter(folder, None, args.threads)
     image = encoded(folder, segmenter)
@@ -202,7 +209,6 @@ def measure(config: str, size: int, cases: list[Scenario], args: argparse.Namesp
         embed = torch.from_numpy(image.arrays["embed"].copy()).permute(2, 0, 1).contiguous()
         edges = [torch.randn(dim, grid * 2 ** (i + 1), grid * 2 ** (i + 1)) for i, dim in enumerate(dims)]
         features = ImageFeatures(embed, edges)
-    rows = []
     for case in cases:
         contestants = {"click": click_engine(image, case), "dense": click_dense(image, case)}
         if portable is not None:
@@ -212,8 +218,7 @@ def measure(config: str, size: int, cases: list[Scenario], args: argparse.Namesp
             contestants["torch"] = click_torch(model, features, image, case)
         times = interleaved(contestants, args.rounds)
         stages = interleaved(stage_calls(image, case), args.rounds)
-        rows.append(row_of(segmenter, image, case, times, stages))
-    return rows
+        yield row_of(segmenter, image, case, times, stages)
 
 
 def row_of(
@@ -242,7 +247,8 @@ def print_row(row: Row, rate: float) -> None:
     for name, times in row.stages.items():
         print(f"    {name:26} {times}")
     reached = row.gflop / row.stages["routing, prompt and decoder"].median
-    print(f"  roofline: {row.gflop:.2f} GFLOP needed, {reached:.0f} GFLOP/s reached, {reached / rate:.0%} of the GEMM rate")
+    share = f"{reached / rate:.0%} of the GEMM rate"
+    print(f"  roofline: {row.gflop:.2f} GFLOP needed, {reached:.0f} GFLOP/s reached, {share}", flush=True)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The situations in which clicks are timed, generated from code: what the label map looks like and where the click goes."""
+"""The situations in which clicks are timed, generated from code: the label map, and where the click goes."""
 
 from __future__ import annotations
 

@@ -3,7 +3,7 @@
 The library is optional. Without it onnxruntime runs the function bodies that travel inside the model, so every bundle
 works either way; with it the native kernels take their place. Environment variables:
 
-INTER2FORMER_OPS          `native` (fail without the library), `portable` (never use it); unset: native if it can be used
+INTER2FORMER_OPS          `native` (fail without the library) or `portable` (never use it); unset: native if possible
 INTER2FORMER_ISA          instruction set of the kernels: `baseline`, `avx2`, `avx512` or `neon`; unset: the best one
 INTER2FORMER_OPS_LIBRARY  path of the library, for development builds
 
@@ -26,6 +26,7 @@ OpsMode = Literal["native", "portable"]
 
 _LOG = logging.getLogger(__name__)
 _MODE_VARIABLE = "INTER2FORMER_OPS"
+_ISA_VARIABLE = "INTER2FORMER_ISA"
 _PATH_VARIABLE = "INTER2FORMER_OPS_LIBRARY"
 
 
@@ -73,12 +74,14 @@ def wanted_mode() -> OpsMode | None:
 def register(session_options: Any) -> OpsMode:
     """Register the native kernels with `session_options` (an onnxruntime.SessionOptions) where wanted and possible.
 
-    Returns `native` if sessions made with these options use the native kernels, else `portable`. A library that is there
-    but cannot be used (too old an onnxruntime, say) is logged as a warning unless it was demanded.
+    Returns `native` if sessions made with these options use the native kernels, else `portable`. A library that is
+    there but cannot be used (too old an onnxruntime, say) is logged as a warning unless it was demanded, by
+    INTER2FORMER_OPS=native or by naming an instruction set.
 
     Raises:
-        OpsLibraryError: INTER2FORMER_OPS has an unknown value, INTER2FORMER_OPS_LIBRARY names no file, or the native kernels
-            were demanded and there is no library, or it cannot be loaded or registered. The message names path and cause.
+        OpsLibraryError: INTER2FORMER_OPS has an unknown value, INTER2FORMER_OPS_LIBRARY names no file, or the native
+            kernels were demanded and there is no library, it cannot be loaded or registered, or it lacks the
+            instruction set in INTER2FORMER_ISA. The message names path and cause.
     """
     mode = wanted_mode()
     if mode == "portable":
@@ -96,7 +99,7 @@ def register(session_options: Any) -> OpsMode:
     except Exception as error:
         # onnxruntime raises classes of its own extension module, which this file must not import.
         message = f"{path}: the native custom-op library cannot be used: {error}"
-        if mode == "native":
+        if mode == "native" or os.environ.get(_ISA_VARIABLE):
             raise OpsLibraryError(message) from error
         _LOG.warning("%s; using the portable operators", message)
         return "portable"
@@ -107,8 +110,8 @@ def instruction_set() -> str | None:
     """The instruction set that the native kernels would use now; None if there is no library.
 
     Raises:
-        OpsLibraryError: the library cannot be loaded, or INTER2FORMER_ISA names an instruction set that it or this machine
-            lacks, or INTER2FORMER_OPS_LIBRARY names no file.
+        OpsLibraryError: the library cannot be loaded, or INTER2FORMER_ISA names an instruction set that it or this
+            machine lacks, or INTER2FORMER_OPS_LIBRARY names no file.
     """
     path = find()
     if path is None:

@@ -19,7 +19,7 @@ from ..models.edge_detector import Canny
 
 RESIDUAL_SCALE = 0.05  # attention and experts stay small beside the prompt
 PROMPT_RMS = 4.0  # the prompt stands out from the image embedding, whose channels have unit variance
-INSIDE, OUTSIDE = 6.0, -6.0  # localisation logits aimed at
+INSIDE, OUTSIDE = 14.0, -7.0  # localisation logits aimed at: what is partly foreground shall pass the threshold, -2
 FOREGROUND = (2, 3, 4)  # unknown counts as prompted: before the first click everything is
 
 

@@ -316,8 +316,8 @@ def _check(config: ModelConfig) -> None:
     )
     kernel = neck.uncertainty_kernel_size
     require(
-        kernel % 2 == 1 and 1 <= kernel <= 31,
-        f"neck.uncertainty_kernel_size must be odd and at most 31, found {kernel}",
+        kernel in range(3, 32, 2),
+        f"neck.uncertainty_kernel_size must be odd, from 3 to 31, found {kernel}",
     )
     require(
         head.num_upsamplers == 4 and len(edge.dims) == 4 and tuple(edge.strides) == (2, 2, 2, 2),

@@ -16,7 +16,7 @@ from .packed_labels import PackedLabels
 
 if TYPE_CHECKING:
     from .encoded_image import EncodedImage
-    from .segmenter import Decoded
+    from .segmenter import Decoded, Segmenter
 
 
 @dataclass(frozen=True)
@@ -28,6 +28,15 @@ class _State:
     clicks: tuple[Click, ...] = ()
     before: tuple[PackedLabels, ...] = ()  # for every click, the labels before it
     decoded: Decoded | None = None  # the last prediction
+    positive: NDArray[np.bool_] | None = None  # its logits > 0
+
+
+def _begin(segmenter: Segmenter, labels: NDArray[np.uint8] | None) -> _State:
+    size = segmenter.size
+    if labels is None:
+        return _State(label_rules.initial(size, size), whole(size, size))
+    own = segmenter.checked_labels(labels).copy()
+    return _State(own, label_rules.region_of_interest(own))
 
 
 class ClickSession:
@@ -41,11 +50,25 @@ class ClickSession:
             in masks what the click said, whatever the model predicts. False gives the model's mask as it is.
     """
 
-    def __init__(self, image: EncodedImage, enforce_clicks: bool = True) -> None:
+    def __init__(
+        self, image: EncodedImage, enforce_clicks: bool = True, labels: NDArray[np.uint8] | None = None
+    ) -> None:
+        """Begin without clicks.
+
+        Args:
+            image: what is clicked on.
+            enforce_clicks: see the class.
+            labels: the label map to begin with and to come back to, uint8 [T, T], such as another session's `labels`;
+                by default everything is unknown.
+
+        Raises:
+            ArgumentError: labels of another type, shape or range.
+        """
         self.image = image
         self.enforce_clicks = enforce_clicks
         self._lock = threading.Lock()
-        self._state = self._initial()
+        self._start = _begin(image.segmenter, labels)
+        self._state = self._start
 
     def click(self, x: float, y: float, positive: bool = True) -> NDArray[np.bool_]:
         """Say that the pixel containing the point (x, y) is part of the object (or, `positive=False`, is not).
@@ -83,16 +106,15 @@ class ClickSession:
                 )
                 state = self._clicked(earlier, state.clicks[-2])
             elif state.clicks:
-                state = self._initial()
+                state = self._start
             mask = self._mask(state)
             self._state = state
         return mask
 
     def reset(self) -> None:
         """Forget all clicks."""
-        state = self._initial()
         with self._lock:
-            self._state = state
+            self._state = self._start
 
     @property
     def clicks(self) -> tuple[Click, ...]:
@@ -124,10 +146,6 @@ class ClickSession:
     def __repr__(self) -> str:
         return f"ClickSession({len(self.clicks)} clicks on {self.image!r})"
 
-    def _initial(self) -> _State:
-        size = self.image.segmenter.manifest.geometry.size
-        return _State(label_rules.initial(size, size), whole(size, size))
-
     def _clicked(self, state: _State, click: Click) -> _State:
         """The state after one more click."""
         segmenter = self.image.segmenter
@@ -136,16 +154,16 @@ class ClickSession:
         disc = label_rules.draw_click(labels, row, column, click.positive, segmenter.manifest.click_radius)
         region = label_rules.region_of_interest(labels, state.interesting.hull(disc))
         decoded = segmenter.decode_region(self.image, labels, region)
-        interesting = label_rules.apply_prediction(labels, region, decoded.positive, decoded.box)
+        positive = decoded.logits > 0
+        interesting = label_rules.apply_prediction(labels, region, positive, decoded.box)
         before = PackedLabels.pack(state.labels, state.interesting)
-        return _State(labels, interesting, (*state.clicks, click), (*state.before, before), decoded)
+        return _State(labels, interesting, (*state.clicks, click), (*state.before, before), decoded, positive)
 
     def _mask(self, state: _State) -> NDArray[np.bool_]:
-        if state.decoded is None:
+        if state.decoded is None or state.positive is None:
             return np.zeros((self.image.height, self.image.width), dtype=np.bool_)
         outside = self.image.segmenter.manifest.outside_logit
-        decoded = state.decoded
-        mask = self.image.geometry.mask(decoded.logits, decoded.positive, decoded.box, outside)
+        mask = self.image.geometry.mask(state.decoded.logits, state.positive, state.decoded.box, outside)
         if self.enforce_clicks:
             self._enforce(mask, state)
         return mask

@@ -50,11 +50,11 @@ class EncodedImage:
         spec = self.segmenter.manifest.geometry
         return Geometry(self.height, self.width, spec.size, spec.size_divisor)
 
-    def session(self, enforce_clicks: bool = True) -> ClickSession:
+    def session(self, enforce_clicks: bool = True, labels: NDArray[np.uint8] | None = None) -> ClickSession:
         """A new session of clicks on this image; see ClickSession."""
         from .click_session import ClickSession
 
-        return ClickSession(self, enforce_clicks=enforce_clicks)
+        return ClickSession(self, enforce_clicks=enforce_clicks, labels=labels)
 
     def save(self, path: str | Path) -> None:
         """Write to an .npz file (exactly at `path`; replaced in one step, so a half-written one is never seen).

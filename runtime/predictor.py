@@ -100,7 +100,7 @@ class Predictor:
         if return_logits:
             masks = geometry.logits(decoded.logits, decoded.box, outside)
         else:
-            masks = geometry.mask(decoded.logits, decoded.positive, decoded.box, outside)
+            masks = geometry.mask(decoded.logits, decoded.logits > 0, decoded.box, outside)
         return masks[None], np.array([_stability(decoded)], dtype=np.float32), self._low_resolution(decoded)
 
     def _labels(

@@ -24,14 +24,13 @@ _PACKAGE = __package__.rpartition(".")[0]
 
 
 class Decoded(NamedTuple):
-    """A prediction: `logits` float32 [box.height, box.width] over `box` in model pixels, and where they are > 0.
+    """A prediction: `logits` float32 [box.height, box.width] over `box` in model pixels.
 
     Outside `box` the logits are the bundle's outside_logit (-100).
     """
 
     logits: NDArray[np.float32]
     box: Box
-    positive: NDArray[np.bool_]
 
 
 class Segmenter:
@@ -97,13 +96,13 @@ class Segmenter:
                 yardstick for what routing and localisation save.
 
         Returns:
-            (logits, box, positive): see Decoded. `box` is (left, top, right, bottom) in model pixels, half open.
+            (logits, box): see Decoded. `box` is (left, top, right, bottom) in model pixels, half open.
 
         Raises:
             ArgumentError: labels of another type, shape or range.
             EmbeddingError: `image` was encoded by another bundle.
         """
-        labels = self._checked_labels(labels)
+        labels = self.checked_labels(labels)
         if image.bundle_id != self.manifest.id:
             raise EmbeddingError(f"{image!r} was encoded by another bundle than {str(self.bundle)!r}")
         if dense:
@@ -133,7 +132,7 @@ class Segmenter:
         feed.update((name, image.arrays[name]) for name in self._encoded_inputs)
         logits, tokens = self._graphs["decoder"].run(["logits", "box"], feed)
         box = Box(*(int(edge) for edge in tokens)).scaled(patch)
-        return Decoded(logits, box, logits > 0)
+        return Decoded(logits, box)
 
     @cached_property
     def _encoded_inputs(self) -> list[str]:
@@ -145,7 +144,8 @@ class Segmenter:
     def _every_token(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         return routing.all_tokens(self.manifest.geometry.grid)
 
-    def _checked_labels(self, labels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    def checked_labels(self, labels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """`labels` if it is a label map of this model; otherwise ArgumentError says what it is."""
         expected = f"uint8 [{self.size}, {self.size}]"
         if not isinstance(labels, np.ndarray):
             raise ArgumentError(f"labels: expected a numpy array, {expected}, found {type(labels).__name__}")

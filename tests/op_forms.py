@@ -8,8 +8,10 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
-import op_oracles
 import torch
+from numpy.typing import NDArray
+
+import op_oracles
 from inter2former_onnx.models import (
     boundary_attention,
     boundary_tokens,
@@ -19,7 +21,6 @@ from inter2former_onnx.models import (
     dynamic_prompt_embedding,
     hybrid_mixture_of_experts,
 )
-from numpy.typing import NDArray
 from ops_harness import run_op
 
 Inputs = list[np.ndarray]
@@ -113,7 +114,7 @@ def floats(rng: np.random.Generator, *shape: int, scale: float = 1.0) -> NDArray
 
 
 def integers(rng: np.random.Generator, *shape: int) -> NDArray[np.float32]:
-    """Small whole numbers: products and sums of them are exact in float32, so that signs and ties are the same for all."""
+    """Small whole numbers: sums of products of them are exact in float32, so that all forms see the same signs."""
     return rng.integers(-3, 4, shape).astype(np.float32)
 
 
@@ -155,7 +156,11 @@ def boundary_attention_case(
     rng: np.random.Generator, h: int, w: int, boundary: int, heads: int, head: int = 8, scale: float = 1.0
 ) -> Case:
     dim, tokens = heads * head, h * w
-    inputs = [floats(rng, boundary, dim, scale=scale), floats(rng, tokens, dim, scale=scale), floats(rng, tokens, dim)]
+    inputs: Inputs = [
+        floats(rng, boundary, dim, scale=scale),
+        floats(rng, tokens, dim, scale=scale),
+        floats(rng, tokens, dim),
+    ]
     inputs += [routes(rng, tokens, boundary)[0], grid_of(h, w), frequencies(head)]
     return inputs, {"num_heads": heads}
 
@@ -252,7 +257,7 @@ def local_upsample_2x_case(
     """Level k = 0 .. 3 of a grid of h x w tokens; the edge tensors hold anything, as the op only adds them up."""
     s = 2 ** (level + 1)
     left, top, right, bottom = box
-    inputs = [
+    inputs: Inputs = [
         floats(rng, (bottom - top) * s // 2, (right - left) * s // 2, in_dim, scale=scale),
         np.array(box, np.int64),
     ]

@@ -1,7 +1,7 @@
 """What every op computes, once more and from its definition: slow, in float64 and in the plainest numpy there is.
 
-Independent of the onnxscript functions, of the PyTorch forms and of the native kernels, which are all held to it. Names and
-arguments as in `inter2former_onnx.models`.
+Independent of the onnxscript functions, of the PyTorch forms and of the native kernels, which are all held to it. Names
+and arguments as in `inter2former_onnx.models`.
 """
 
 from __future__ import annotations
@@ -47,12 +47,14 @@ def boundary_scatter(x_boundary: Array, x_other: Array, boundary: Indices, other
     return out
 
 
-def rotate(x: Array, row: float, column: float, freqs: Array) -> Array:
+def rotate(x: Array, token: int, columns: int, freqs: Array) -> Array:
     """One token's head: channels (2j, 2j + 1) of the first half turn by row * freqs[j], of the second by the column."""
+    row, column = divmod(token, columns)
     out = np.empty_like(x)
     quarter = len(freqs)
     for pair in range(2 * quarter):
-        angle = (row if pair < quarter else column) * freqs[pair % quarter]
+        # Rounded to float32 as all forms do: at large positions the angle's last digits matter.
+        angle = float(np.float32((row if pair < quarter else column) * freqs[pair % quarter]))
         first, second = x[2 * pair], x[2 * pair + 1]
         out[2 * pair] = first * np.cos(angle) + second * np.sin(angle)
         out[2 * pair + 1] = second * np.cos(angle) - first * np.sin(angle)
@@ -62,14 +64,12 @@ def rotate(x: Array, row: float, column: float, freqs: Array) -> Array:
 def boundary_scores(q: Array, k: Array, boundary: Indices, grid: Indices, freqs: Array, num_heads: int) -> Array:
     """[heads, Nb, N] what the softmax of boundary attention gets."""
     head = q.shape[1] // num_heads
-    # The op multiplies in float32; positions times frequencies are angles, so that rounding is part of its definition.
-    freqs = freqs.astype(np.float32)
     scores = np.empty((num_heads, len(q), len(k)))
     for n in range(num_heads):
         part = slice(n * head, (n + 1) * head)
-        keys = [rotate(k[i, part], *np.float32(divmod(i, int(grid[1]))), freqs) for i in range(len(k))]
+        keys = [rotate(k[i, part], i, int(grid[1]), freqs) for i in range(len(k))]
         for row, token in enumerate(boundary):
-            query = rotate(q[row, part], *np.float32(divmod(int(token), int(grid[1]))), freqs)
+            query = rotate(q[row, part], int(token), int(grid[1]), freqs)
             for i, key in enumerate(keys):
                 scores[n, row, i] = query @ key * head**-0.5
     return scores

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from functools import lru_cache
+from functools import cache
+from typing import Any
 
 import numpy as np
 import onnx
 import onnxruntime as ort
+
 from inter2former_onnx.custom_ops import DOMAIN, VERSION, library
 from inter2former_onnx.custom_ops.definitions import add_functions, function_protos
 
@@ -16,7 +18,7 @@ IR_VERSION = 9
 
 
 def op_model(
-    name: str, inputs: Sequence[np.ndarray], attributes: Mapping[str, int | float], constants: Sequence[int] = ()
+    name: str, inputs: Sequence[np.ndarray], attributes: Mapping[str, Any], constants: Sequence[int] = ()
 ) -> onnx.ModelProto:
     """A model of one node, with the functions it needs.
 
@@ -80,7 +82,7 @@ def session(
     return ort.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
 
 
-@lru_cache(maxsize=None)
+@cache
 def _cached_session(
     name: str,
     inputs: tuple[tuple[str, int], ...],

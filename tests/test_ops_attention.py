@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
-import op_oracles
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
+import op_oracles
 from op_forms import (
     Case,
     assert_forms_agree,
@@ -48,7 +49,7 @@ def test_boundary_attention_of_large_values(seed: int, grid: tuple[int, int, int
 @SETTINGS
 @given(SEEDS, GRIDS, HEADS)
 def test_boundary_attention_of_large_scores(seed: int, grid: tuple[int, int, int], heads: int) -> None:
-    """Scores of 1e8 are rounded by several units, so only queries with a clear winner have one right answer: its value."""
+    """Scores of 1e8 are rounded by several units: only queries with a clear winner have one right answer, its value."""
     case = boundary_attention_case(np.random.default_rng(seed), *grid, heads, scale=1e4)
     q, k, v, boundary, sizes, freqs = exact(case)
     scores = op_oracles.boundary_scores(q, k, boundary, sizes, freqs, heads)

@@ -6,11 +6,13 @@ import inspect
 import subprocess
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import numpy as np
 import onnx
-import op_forms
 import pytest
+
+import op_forms
 from inter2former_onnx.custom_ops import DOMAIN, VERSION
 from inter2former_onnx.custom_ops.definitions import FUNCTIONS, add_functions, function_protos
 from op_forms import OPS, Case, assert_close, torch_function
@@ -181,11 +183,11 @@ def test_add_functions_refuses_an_unknown_op_by_name() -> None:
         add_functions(onnx.helper.make_model(graph))
 
 
-def test_loader_imports_neither_onnx_nor_onnxscript() -> None:
+def test_loader_imports_neither_onnx_nor_onnxscript(tmp_path: Path) -> None:
     """The runtime takes `custom_ops.library` on devices that have numpy and onnxruntime only."""
     code = (
         "import sys; import inter2former_onnx.custom_ops.library; "
         "print([name for name in ('onnx', 'onnxscript', 'torch') if name in sys.modules])"
     )
-    result = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+    result = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True, cwd=tmp_path)
     assert result.stdout.strip() == "[]"

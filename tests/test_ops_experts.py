@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
-import op_oracles
 import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
+
+import op_oracles
 from op_forms import Case, assert_close, assert_forms_agree, hybrid_moe_case, oracle, torch_form
 from ops_harness import run_op
 
@@ -22,8 +23,10 @@ def clear(case: Case) -> bool:
     """Whether every boundary token's expert leads by more than rounding."""
     inputs, attributes = case
     x, boundary, weight, bias = inputs[:4]
-    gate = [array.astype(np.float64) for array in inputs[GATE_WEIGHT:]]
-    scores = op_oracles.expert_scores(x[boundary].astype(np.float64), weight, bias, *gate, attributes["epsilon"])
+    gate_weight, gate_bias, expert_bias = (array.astype(np.float64) for array in inputs[GATE_WEIGHT:])
+    scores = op_oracles.expert_scores(
+        x[boundary].astype(np.float64), weight, bias, gate_weight, gate_bias, expert_bias, attributes["epsilon"]
+    )
     if scores.shape[1] == 1:
         return True
     top = np.sort(scores, axis=1)

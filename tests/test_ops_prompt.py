@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
+
 from op_forms import assert_forms_agree, prompt_weights
 from ops_harness import run_op
 

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from op_forms import (
     add_prompt_case,
     assert_forms_agree,

@@ -7,8 +7,9 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from inter2former_onnx.models.dynamic_local_upsampling import edge_terms
-from op_forms import assert_forms_agree, floats, local_upsample_2x_case, norm, oracle, random_box
+from op_forms import Inputs, assert_forms_agree, floats, local_upsample_2x_case, norm, oracle, random_box
 from ops_harness import run_op
 
 SEEDS = st.integers(0, 2**32 - 1)
@@ -84,9 +85,9 @@ def test_crop_equals_cropping_first(seed: int, level: int, channels: tuple[int, 
     x = floats(rng, (bottom - top) * s // 2, (right - left) * s // 2, in_dim)
     edge_map, bias = floats(rng, in_dim, s * h, s * w), floats(rng, out_dim)
     weight, (norm_weight, norm_bias) = floats(rng, out_dim, in_dim, 3, 3, scale=0.2), norm(rng, in_dim)
-    terms = edge_terms(*(torch.from_numpy(array) for array in (edge_map, weight, bias)), s)
+    terms = edge_terms(torch.from_numpy(edge_map), torch.from_numpy(weight), torch.from_numpy(bias), s)
     edges = [np.ascontiguousarray(term.numpy()) for term in terms]
-    inputs = [x, np.array(box, np.int64), *edges, norm_weight, norm_bias, weight]
+    inputs: Inputs = [x, np.array(box, np.int64), *edges, norm_weight, norm_bias, weight]
     (out,) = run_op("LocalUpsample2x", inputs, {"activation": 0, "epsilon": 1e-5})
 
     normed = torch.nn.functional.group_norm(

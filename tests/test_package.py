@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import platform
+import shutil
 import subprocess
 import sys
 import zipfile
@@ -18,6 +20,7 @@ import inter2former_onnx
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 WHEEL_VARIABLE = "INTER2FORMER_TEST_WHEEL"
+NATIVE_MACHINES = ("x86_64", "AMD64", "aarch64", "arm64")
 OPTIONAL = ("torch", "onnx", "onnxscript", "safetensors", "cv2", "PIL", "tqdm")
 
 
@@ -28,15 +31,19 @@ def python(*arguments: str, cwd: Path, executable: str | Path = sys.executable) 
     return result.stdout
 
 
+def build_wheel(folder: Path) -> Path:
+    """Builds the repository's wheel into `folder` and returns `folder`."""
+    python("-m", "pip", "wheel", "--quiet", "--no-deps", "--wheel-dir", str(folder), str(REPOSITORY), cwd=folder)
+    return folder
+
+
 @pytest.fixture(scope="session")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The built wheel: the one `make test` has just built and installed, or one built here."""
     given = os.environ.get(WHEEL_VARIABLE)
     if given:
-        return Path(given)
-    folder = tmp_path_factory.mktemp("wheel")
-    python("-m", "pip", "wheel", "--quiet", "--no-deps", "--wheel-dir", str(folder), str(REPOSITORY), cwd=folder)
-    (built,) = folder.glob("*.whl")
+        return Path(given).resolve()
+    (built,) = build_wheel(tmp_path_factory.mktemp("wheel")).glob("*.whl")
     return built
 
 
@@ -128,10 +135,35 @@ def test_wheel_content(wheel: Path) -> None:
 
 def test_every_module_of_the_folders_is_in_the_wheel(wheel: Path) -> None:
     names = set(zipfile.ZipFile(wheel).namelist())
-    folders = {"inter2former_onnx": "", "runtime": "runtime/", "custom_ops": "custom_ops/", "models": "models/"}
-    for folder, place in {**folders, "export": "export/"}.items():
+    for folder in ("runtime", "custom_ops", "models", "export", "training"):
         for file in (REPOSITORY / folder).rglob("*.py"):
-            assert f"inter2former_onnx/{place}{file.relative_to(REPOSITORY / folder).as_posix()}" in names
+            assert f"inter2former_onnx/{file.relative_to(REPOSITORY).as_posix()}" in names
+    for file in (REPOSITORY / "inter2former_onnx").rglob("*.py"):
+        assert file.relative_to(REPOSITORY).as_posix() in names
+
+
+@pytest.mark.skipif(shutil.which("c++") is None or platform.machine() not in NATIVE_MACHINES, reason="no compiler")
+def test_the_native_library_is_in_the_wheel_where_it_can_be_built(wheel: Path) -> None:
+    names = zipfile.ZipFile(wheel).namelist()
+    assert [name for name in names if name.startswith("inter2former_onnx/custom_ops/libinter2former_ops.")]
+
+
+def test_without_a_compiler_the_portable_form_is_installed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mini_bundle: Path
+) -> None:
+    monkeypatch.setenv("CC", "/nonexistent")
+    monkeypatch.setenv("CXX", "/nonexistent")
+    monkeypatch.delenv("INTER2FORMER_OPS_LIBRARY", raising=False)
+    (built,) = build_wheel(tmp_path).glob("*.whl")
+    zipfile.ZipFile(built).extractall(tmp_path / "unpacked")
+    assert not list((tmp_path / "unpacked").rglob("libinter2former_ops.*"))
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path / "unpacked"))
+    text = python("-m", "inter2former_onnx", "info", cwd=tmp_path)
+    assert "portable (no native library was built)" in text
+    np.save(tmp_path / "image.npy", np.zeros((40, 40, 3), np.uint8))
+    segment = ("segment", "image.npy", "--click", "5,5", "--out", "mask.npy", "--bundle", str(mini_bundle))
+    python("-m", "inter2former_onnx", *segment, cwd=tmp_path)
+    assert np.load(tmp_path / "mask.npy").shape == (40, 40)
 
 
 def test_plain_requirements_are_numpy_and_onnxruntime() -> None:

@@ -30,7 +30,7 @@ def predictor(segmenter: Segmenter) -> Predictor:
 
 def decoded_logits(segmenter: Segmenter, labels: np.ndarray) -> np.ndarray:
     """Logits of the whole T x T map."""
-    logits, box, _ = segmenter.decode(segmenter.encode(IMAGE), labels)
+    logits, box = segmenter.decode(segmenter.encode(IMAGE), labels)
     full = np.full((SIZE, SIZE), -100, dtype=np.float32)
     full[box.slices] = logits
     return full

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fake_bundle import SIZE, expected_logits, write_fake_bundle
-from inter2former_onnx.errors import BundleError, ClickError
+from inter2former_onnx.errors import ArgumentError, BundleError, ClickError
 from inter2former_onnx.runtime import Click, ClickSession, EncodedImage, Segmenter
 from inter2former_onnx.runtime import click_session as module
 from inter2former_onnx.runtime.geometry import Geometry
@@ -263,3 +263,38 @@ def test_session_says_what_it_is(image: EncodedImage) -> None:
 def test_nothing_is_written_beside_the_bundle(segmenter: Segmenter) -> None:
     names = sorted(path.name for path in Path(segmenter.bundle).iterdir())
     assert names == ["decoder.onnx", "encoder.onnx", "manifest.json", "prompt.onnx"]
+
+
+def test_session_goes_on_from_given_labels(image: EncodedImage) -> None:
+    """Labels of one session carry over into another: the next click gives the same."""
+    first = image.session()
+    first.click(10, 20)
+    labels = first.labels
+    second = image.session(labels=labels)
+    labels[:] = 0  # the session has its own copy
+    assert not second.mask.any()
+    expected = first.click(30, 40, positive=False)
+    below = slice(30, None)  # of what only the first session knows: the disc of its first click
+    np.testing.assert_array_equal(second.click(30, 40, positive=False)[below], expected[below])
+    np.testing.assert_array_equal(second.labels, first.labels)
+    start = second.undo()
+    assert not start.any() and second.clicks == ()
+    first.undo()
+    np.testing.assert_array_equal(second.labels, first.labels)
+    second.click(5, 5)
+    second.reset()
+    np.testing.assert_array_equal(second.labels, first.labels)
+
+
+@pytest.mark.parametrize(
+    "labels, said",
+    [
+        (np.full((SIZE, SIZE), 5, np.uint8), "from 0 to 4, found 5"),
+        (np.zeros((SIZE, 3), np.uint8), "found uint8"),
+        (np.zeros((SIZE, SIZE)), "found float64"),
+        ("labels", "found str"),
+    ],
+)
+def test_given_labels_are_checked(image: EncodedImage, labels: np.ndarray, said: str) -> None:
+    with pytest.raises(ArgumentError, match=said):
+        image.session(labels=labels)

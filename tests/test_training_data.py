@@ -18,6 +18,7 @@ from inter2former_onnx.training.augmentation import (  # noqa: E402
     sample_view,
     warp,
 )
+from inter2former_onnx.training.batched_clicks import batched_clicks, squared_distances  # noqa: E402
 from inter2former_onnx.training.batches import BatchSampler  # noqa: E402
 from inter2former_onnx.training.clicks import deepest, simulate_click, simulate_clicks  # noqa: E402
 from inter2former_onnx.training.coco import decode_counts, read_coco, segmentation_mask  # noqa: E402
@@ -28,6 +29,7 @@ from inter2former_onnx.training.evaluation_targets import (  # noqa: E402
 )
 from inter2former_onnx.training.image_store import load  # noqa: E402
 from inter2former_onnx.training.label_maps import NOWHERE  # noqa: E402
+from inter2former_onnx.training.pack import pack  # noqa: E402
 from inter2former_onnx.training.records import hold_out, read_folder  # noqa: E402
 from inter2former_onnx.training.region_table import build_table  # noqa: E402
 from inter2former_onnx.training.targets import grow_union, sample_target  # noqa: E402
@@ -71,6 +73,33 @@ def test_clicks_at_border_and_without_error() -> None:
     assert deepest(np.zeros((4, 4), dtype=bool)) == (0.0, 0, 0)
     both = simulate_clicks(np.stack([region, ~region]), np.stack([region, region]), None)
     assert both[0].tolist() == [NOWHERE, NOWHERE, 0] and both[1, 2] == 0
+
+
+def test_batched_clicks_are_the_same_clicks() -> None:
+    generator = np.random.default_rng(4)
+    masks = [cv2.GaussianBlur(generator.random((2, 24, 31)).transpose(1, 2, 0), (7, 7), 0) > 0.5 for _ in range(20)]
+    predictions, targets = np.stack(masks).transpose(3, 0, 1, 2)
+    predictions[0] = targets[0]  # no error left
+    predictions[1] = False
+    targets[2] = True  # depth set by the frame alone
+    expected = simulate_clicks(predictions, targets, None)
+    found = batched_clicks(torch.from_numpy(predictions.copy()), torch.from_numpy(targets.copy()))
+    assert found.tolist() == expected.tolist()
+    distances = squared_distances(torch.from_numpy(targets.copy()))
+    padded = np.pad(targets[5], 1).astype(np.uint8)
+    exact = cv2.distanceTransform(padded, cv2.DIST_L2, cv2.DIST_MASK_PRECISE)[1:-1, 1:-1]
+    np.testing.assert_allclose(distances[5].numpy(), exact**2, atol=1e-3)
+
+
+def test_packed_folder_reads_like_the_original(tmp_path: Path) -> None:
+    folder = make_folder(tmp_path)
+    assert pack(folder, tmp_path / "small", "train", side=45, quality=90) > 0
+    records = read_folder(tmp_path / "small", "train")
+    store = load(records, 96, torch.device("cpu"), 1)
+    assert len(records) == 5 and store.sizes.tolist() == [[35, 45]] * 5
+    whole = load(read_folder(folder, "train"), 96, torch.device("cpu"), 1)
+    for small, large in zip(store.tables, whole.tables, strict=True):
+        np.testing.assert_allclose(small.areas, large.areas, atol=0.02)
 
 
 def test_first_click_is_the_targets_centre() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 
 import torch
+from torch import Tensor
 
 from ..models import Inter2Former
 
@@ -20,7 +21,8 @@ class WeightAverage:
     def update(self, model: Inter2Former, step: int) -> None:
         """Move towards `model` after its `step`-th step (0-based), faster at first."""
         decay = min(self.decay, (1.0 + step) / (10.0 + step))
-        averaged = list(self.model.parameters())
-        torch._foreach_lerp_(averaged, list(model.parameters()), 1.0 - decay)
+        averaged: list[Tensor] = list(self.model.parameters())
+        current: list[Tensor] = list(model.parameters())
+        torch._foreach_lerp_(averaged, current, 1.0 - decay)
         for mine, theirs in zip(self.model.buffers(), model.buffers(), strict=True):
             mine.copy_(theirs)

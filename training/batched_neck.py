@@ -131,8 +131,7 @@ def mix_experts(block: DynamicHybridAttention, x: Tensor, boundary: Tensor) -> t
     y = F.layer_norm(x, (x.shape[2],), norm.weight, norm.bias, norm.eps)
     common = shared.w3(ffn.shared_ln(F.silu(shared.w1(y)) * shared.w2(y)))
     with torch.autocast(x.device.type, enabled=False):
-        scores = torch.sigmoid(F.linear(y.float(), ffn.expert_gate[0].weight, ffn.expert_gate[0].bias))
-        gate = torch.sigmoid(F.linear(y.float(), ffn.shared_gate[0].weight, ffn.shared_gate[0].bias))
+        scores, gate = torch.sigmoid(ffn.expert_gate(y.float())), torch.sigmoid(ffn.shared_gate(y.float()))
     index = (scores + ffn.exp_bias).argmax(2)
     chosen = F.one_hot(index, count).to(scores.dtype) * boundary[..., None]
     hidden = F.silu(F.linear(y, ffn.select_ffn_w1.flatten(0, 1), ffn.select_ffn_b1.flatten()))

@@ -89,8 +89,9 @@ def upsample_level(level: LocalUpsample2x, x: Tensor, edge: Tensor, boxes: Tenso
     left, top, right, bottom = boxes.unbind(1)
     down = interpolation_matrices(top, bottom, height, compute)
     across = interpolation_matrices(left, right, width, compute)
-    x = (down @ x.flatten(2)).view(batch, 2 * height, width, channels)
-    x = torch.matmul(across[:, None], x)  # [B, 1, 2w, w] @ [B, 2h, w, C]
+    # Columns first, on the transposed low resolution map: two small copies instead of a matrix for every row.
+    x = (across @ x.transpose(1, 2).flatten(2)).view(batch, 2 * width, height, channels)
+    x = (down @ x.transpose(1, 2).flatten(2)).view(batch, 2 * height, 2 * width, channels)
     inside = box_mask(2 * boxes, 2 * height)[:, None]
     x = level.conv(x.permute(0, 3, 1, 2) + edge * inside)
     return (F.silu(x) if level.activation else x).permute(0, 2, 3, 1)

@@ -69,12 +69,12 @@ class BatchSampler:
         for index in chosen:
             own = int(generator.choice(store.maps_of[index]))
             table = store.tables[own]
-            targets = [sample_target(table, generator) for _ in range(_CANDIDATES - 1)]
-            box = target_box(table, targets[0]) if targets[0].size else None
+            candidates = [sample_target(table, generator) for _ in range(_CANDIDATES - 1)]
+            box = target_box(table, candidates[0]) if candidates[0].size else None
             height, width = (int(n) for n in store.sizes[index])
             maps.append(own)
             views.append(sample_view(height, width, self.divisor, box, self.settings, generator))
-            lookups.append(np.stack([as_lookup(np.array([PASTED])), *map(as_lookup, targets)]))
+            lookups.append(np.stack([as_lookup(np.array([PASTED])), *map(as_lookup, candidates)]))
         image_index = torch.from_numpy(chosen).to(device)
         map_index = torch.tensor(maps, device=device)
         inputs, regions, inside = warp(
@@ -117,8 +117,10 @@ class BatchSampler:
         images, size = regions.shape[0], regions.shape[-1]
         flat = regions.clamp(min=0).flatten(1)  # outside the image counts as unlabelled
         offset = torch.arange(images, device=flat.device)[:, None] * MAX_REGIONS
-        histogram = torch.bincount((flat + offset).flatten(), minlength=images * MAX_REGIONS).view(images, MAX_REGIONS)
-        areas = (lookup.float() @ histogram.float()[..., None])[..., 0] / (size * size)
+        histogram = torch.zeros(images * MAX_REGIONS, device=flat.device)
+        index = (flat + offset).flatten()
+        histogram.scatter_add_(0, index, torch.ones_like(index, dtype=histogram.dtype))
+        areas = (lookup.float() @ histogram.view(images, MAX_REGIONS, 1))[..., 0] / (size * size)
         usable = (areas >= _SMALLEST) & (areas <= _LARGEST)
         # A pasted object goes first half of the time, so that pictures under it are still asked for too.
         order = torch.arange(lookup.shape[1], device=flat.device).expand(images, -1).float()

@@ -28,6 +28,7 @@ def build_parser() -> argparse.ArgumentParser:
     add("--hours", type=float, help="length of the run in hours of wall clock (default: 1, unless --steps)")
     add("--steps", type=int, help="length of the run in steps, instead of --hours")
     add("--resume", action="store_true", help="go on from the state in --out; the schedule is that of --hours/--steps")
+    add("--start", type=Path, metavar="WEIGHTS", help="begin a new run with these weights")
     add("--seed", type=int, default=0)
     add("--device", default="auto", help="auto, cpu, cuda, cuda:1, ... (default: auto)")
     add("--precision", choices=("bf16", "fp32"), default="bf16")
@@ -111,12 +112,15 @@ def _train(args: argparse.Namespace) -> None:
     import torch
 
     from ..models import load_config
+    from ..models.checkpoint import read_checkpoint
     from .evaluation_targets import development_targets
     from .image_store import load
     from .records import hold_out, read_records
     from .run_state import STATE_FILE
     from .trainer import RunSettings, Trainer
 
+    if args.resume and args.start:
+        raise ArgumentError("--resume and --start both say where to begin; give one")
     if args.steps is not None and args.hours is not None:
         raise ArgumentError("--hours and --steps both say how long; give one")
     if not args.resume and (args.out / STATE_FILE).exists():
@@ -142,6 +146,8 @@ def _train(args: argparse.Namespace) -> None:
     trainer = Trainer(config, recipe, store, development_targets(held_out, seed=0), settings)
     if args.resume:
         trainer.resume()
+    elif args.start:
+        trainer.start_from(read_checkpoint(args.start), str(args.start))
     trainer.run()
 
 

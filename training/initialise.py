@@ -9,6 +9,8 @@ from torch import Tensor, nn
 
 from ..models import Inter2Former
 from ..models.dynamic_hybrid_attention import DynamicHybridAttention
+from ..models.dynamic_local_upsampling import LocalUpsample2x
+from ..models.image_encoder import Block
 
 # Typical size of a code logit at the start: bits are decided, and their sigmoid still has a slope.
 _CODE_SPREAD = 2.0
@@ -32,11 +34,12 @@ def initialise(model: Inter2Former, seed: int) -> None:
                 bound = math.sqrt(6.0 / fan_in) / math.sqrt(2.0)
                 module.weight.uniform_(-bound, bound, generator=generator)
                 _zero(module.bias)
-        for block in model.backbone.blocks:
+        for layer in model.backbone.blocks:
+            assert isinstance(layer, Block)
             scale = 1.0 / math.sqrt(2.0 * len(model.backbone.blocks))
-            for linear in (block.attn.proj, block.mlp.fc2):
+            for linear in (layer.attn.proj, layer.mlp.fc2):
                 linear.weight.mul_(scale)
-            block.attn.padding.normal_(0.0, 0.02, generator=generator)
+            layer.attn.padding.normal_(0.0, 0.02, generator=generator)
         model.backbone.pos_embed.normal_(0.0, 0.02, generator=generator)
         for block in model.neck.blocks:
             assert isinstance(block, DynamicHybridAttention)
@@ -44,8 +47,9 @@ def initialise(model: Inter2Former, seed: int) -> None:
         model.neck.ref_embeds.weight.normal_(0.0, 1.0, generator=generator)
         model.edge_detector.conv1.weight.mul_(model.config.geometry.size)
         prior = math.log(_FOREGROUND_PRIOR / (1.0 - _FOREGROUND_PRIOR))
-        last = model.decode_head.upsamplers[-1].conv
-        last.bias.fill_(prior)
+        last = model.decode_head.upsamplers[-1]
+        assert isinstance(last, LocalUpsample2x) and last.conv.bias is not None
+        last.conv.bias.fill_(prior)
 
 
 def _initialise_block(block: DynamicHybridAttention, generator: torch.Generator) -> None:

@@ -39,13 +39,18 @@ def build_optimiser(model: Inter2Former, recipe: Recipe) -> torch.optim.AdamW:
     return torch.optim.AdamW(groups, lr=recipe.learning_rate, betas=(0.9, 0.98), eps=1e-8, fused=True)
 
 
-def learning_rate(recipe: Recipe, progress: float) -> float:
-    """Linear warm-up, then cosine. progress: 0..1 of the run."""
-    if progress < recipe.warmup:
-        return recipe.learning_rate * (progress + 1e-3) / (recipe.warmup + 1e-3)
-    along = min(1.0, (progress - recipe.warmup) / (1.0 - recipe.warmup))
+def learning_rate(recipe: Recipe, progress: float, step: int) -> float:
+    """Cosine over the run, below it a linear warm-up over the first steps.
+
+    The warm-up counts steps and not time: compiling takes minutes before the first one is done.
+
+    Args:
+        progress: 0..1 of the run.
+        step: steps done.
+    """
     floor = recipe.final_rate
-    return recipe.learning_rate * (floor + (1.0 - floor) * 0.5 * (1.0 + math.cos(math.pi * along)))
+    cosine = floor + (1.0 - floor) * 0.5 * (1.0 + math.cos(math.pi * min(1.0, progress)))
+    return recipe.learning_rate * cosine * min(1.0, (step + 1) / recipe.warmup_steps)
 
 
 def set_learning_rate(optimiser: torch.optim.Optimizer, rate: float) -> None:

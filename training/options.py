@@ -31,7 +31,7 @@ class Recipe:
         objects: targets a picture.
         gradient_rounds: click rounds with gradients, a step.
         first_rounds, last_rounds: longest session in the first and last step (all rounds, most without gradients).
-        learning_rate: of AdamW at its peak, warmed up over `warmup` of the run, then cosine to `final_rate` times it.
+        learning_rate: of AdamW at its peak, warmed up over `warmup_steps`, then cosine to `final_rate` times it.
         weight_decay, clip: of AdamW, and the largest gradient norm.
         ema: decay of the averaged weights (less in the first steps).
         expert_rate: how fast an expert's bias follows its share of tokens.
@@ -47,7 +47,7 @@ class Recipe:
     first_rounds: int = 3
     last_rounds: int = 8
     learning_rate: float = 1e-3
-    warmup: float = 0.03
+    warmup_steps: int = 150
     final_rate: float = 0.01
     weight_decay: float = 0.05
     clip: float = 1.0

@@ -68,7 +68,7 @@ def build_table(labels: NDArray[np.int32], grouped: bool, split: bool) -> Region
     regions = connected_regions(labels, split)
     height, width = regions.shape
     count = int(regions.max()) + 1
-    areas = np.bincount(regions.ravel(), minlength=count).astype(np.float32) / regions.size
+    areas = (np.bincount(regions.ravel(), minlength=count) / regions.size).astype(np.float32)
     boxes = np.zeros((count, 4), dtype=np.int32)
     for number in range(1, count):
         mask = regions == number

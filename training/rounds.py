@@ -14,6 +14,7 @@ from torch import Tensor
 
 from ..models import Inter2Former
 from ..models.configuration import PATCH_SIZE
+from .batched_clicks import batched_clicks
 from .batched_encoding import (
     BatchFeatures,
     Plans,
@@ -74,6 +75,7 @@ class ClickRounds:
         self._encode = wrap(self._encode_images)
         self._tokens = wrap(self._predict_tokens)
         self._draw = wrap(self._draw_masks)
+        self._batched_clicks = wrap(batched_clicks)
 
     def autocast(self) -> AbstractContextManager[Any]:
         """Reduced precision for the matrix products, unless float32 was asked for."""
@@ -118,10 +120,14 @@ class ClickRounds:
             boxes = predicted_boxes(localisation, side, self.model.config.decode_head.threshold)
             return self._draw(tokens, features.edges, boxes), boxes, records
 
-    def click(self, foreground: Tensor, targets: np.ndarray) -> Tensor:
-        """Simulated clicks for predictions bool [B, T, T]: int64 [B, 3], row, column, positive."""
-        found = simulate_clicks(foreground.cpu().numpy(), targets, self.pool)
-        return torch.from_numpy(found).to(self.device)
+    def click(self, foreground: Tensor, targets: Tensor) -> Tensor:
+        """Simulated clicks for predictions bool [B, T, T]: int64 [B, 3], row, column, positive.
+
+        On a CPU by OpenCV's distance transform; elsewhere in tensor operations, so that nothing waits for a transfer.
+        """
+        if self.device.type != "cpu":
+            return self._batched_clicks(foreground, targets)
+        return torch.from_numpy(simulate_clicks(foreground.numpy(), targets.numpy(), self.pool))
 
     def step(self, batch: Batch, longest: int, gradient_rounds: int, generator: np.random.Generator) -> StepResult:
         """Accumulate the gradients of one batch in the model's parameters.
@@ -135,7 +141,6 @@ class ClickRounds:
         leaves = [tensor.detach().requires_grad_() for tensor in (encoded.embed, *encoded.edges)]
         features = BatchFeatures(leaves[0], leaves[1:])
         size, targets = batch.inputs.shape[-1], batch.targets
-        truth = targets.cpu().numpy()
         near = boundary_weights(targets, weights.boundary)
         valid = batch.valid.float() / batch.valid.sum().clamp(min=1)
         labels = initial_labels(targets.shape[0], size, self.device)
@@ -146,7 +151,7 @@ class ClickRounds:
         loads = []
         right, clicked = torch.zeros((), device=self.device), torch.zeros((), device=self.device)
         for number in range(max(learnt) + 1):
-            clicks = self.click(foreground, truth)
+            clicks = self.click(foreground, targets)
             rows, columns, positive = clicks[:, 0], clicks[:, 1], clicks[:, 2] > 0
             labels = draw_clicks(labels, click_discs(rows, columns, size), positive)
             if number in learnt:

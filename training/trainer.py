@@ -7,6 +7,7 @@ import os
 import signal
 import sys
 import time
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,8 +19,9 @@ import torch
 from tqdm import tqdm
 
 from ..models import Inter2Former, ModelConfig
+from ..models.checkpoint import load_state_dict
 from .average import WeightAverage
-from .batches import BatchSampler
+from .batches import Batch, BatchSampler
 from .evaluation import run_sessions, summarise
 from .evaluation_targets import EvaluationTarget
 from .image_store import ImageStore
@@ -89,6 +91,8 @@ class Trainer:
         self.sampler = BatchSampler(store, config, recipe.augmentation, recipe.source_balance, settings.seed + 1)
         self.generator = np.random.default_rng(settings.seed + 2)
         self.step, self.hours = 0, 0.0
+        self._next: Batch | None = None
+        self._sampler_state = self._position()
         settings.out.mkdir(parents=True, exist_ok=True)
         self.log = RunLog(settings.out / LOG_FILE)
         self.stop = False
@@ -107,7 +111,7 @@ class Trainer:
             "model": self.model.state_dict(),
             "average": self.average.model.state_dict(),
             "optimiser": self.optimiser.state_dict(),
-            "sampler": json.dumps(self.sampler.generator.bit_generator.state),
+            "sampler": self._sampler_state,
             "generator": json.dumps(self.generator.bit_generator.state),
             "step": self.step,
             "hours": self.hours,
@@ -123,25 +127,45 @@ class Trainer:
         self.average.model.load_state_dict(state["average"])
         self.optimiser.load_state_dict(state["optimiser"])
         self.sampler.generator.bit_generator.state = json.loads(state["sampler"])
+        self._next, self._sampler_state = None, state["sampler"]
         self.generator.bit_generator.state = json.loads(state["generator"])
         self.step, self.hours = int(state["step"]), float(state["hours"])
+
+    def start_from(self, weights: Mapping[str, torch.Tensor], source: str) -> None:
+        """Begin with these weights in place of random ones; `source` is named in errors.
+
+        Raises:
+            CheckpointError: they are not of this model.
+        """
+        load_state_dict(self.model, weights, source)
+        load_state_dict(self.average.model, weights, source)
 
     def train_step(self) -> StepResult:
         """One step of the optimiser."""
         recipe, progress = self.recipe, self.progress
-        stage = recipe.stage(progress)
-        set_learning_rate(self.optimiser, learning_rate(recipe, progress))
-        batch = self.sampler.draw(stage.images, recipe.objects, stage.size)
+        set_learning_rate(self.optimiser, learning_rate(recipe, progress, self.step))
+        batch = self._next or self._draw()
         self.optimiser.zero_grad(set_to_none=True)
         result = self.rounds.step(batch, recipe.rounds(progress), recipe.gradient_rounds, self.generator)
         norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), recipe.clip)
         result.scalars["gradient"] = norm.detach()
+        self.step += 1
+        # An accelerator is still busy with this step: time to draw the next batch before waiting for the norm.
+        self._sampler_state = self._position()
+        self._next = self._draw()
         if bool(torch.isfinite(norm)):
             self.optimiser.step()
             self._balance(result.loads)
-            self.average.update(self.model, self.step)
-        self.step += 1
+            self.average.update(self.model, self.step - 1)
         return result
+
+    def _draw(self) -> Batch:
+        stage = self.recipe.stage(self.progress)
+        return self.sampler.draw(stage.images, self.recipe.objects, stage.size)
+
+    def _position(self) -> str:
+        """The sampler's position: what it needs to draw the next batch again."""
+        return json.dumps(self.sampler.generator.bit_generator.state)
 
     @torch.no_grad()
     def _balance(self, loads: torch.Tensor) -> None:

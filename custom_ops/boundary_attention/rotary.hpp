@@ -19,17 +19,24 @@ class RotaryTable {
   RotaryTable(const float* freqs, int64_t head_dim, int64_t positions, float* memory)
       : table_(memory), half_(head_dim / 2) {
     for (int64_t j = 0; j < head_dim / 4; ++j) {
-      // Turning by one step at a time in double precision: far more exact than float, far cheaper than its cosf and sinf.
-      const double step_cosine = cos(static_cast<double>(freqs[j]));
-      const double step_sine = sin(static_cast<double>(freqs[j]));
+      // Turning by one step at a time in double precision is far cheaper than a cosine and a sine per position. The angle of the
+      // definition is a float32 product; what its rounding changes is put in to second order.
+      const double frequency = static_cast<double>(freqs[j]);
+      const double step_cosine = cos(frequency);
+      const double step_sine = sin(frequency);
       double cosine = 1.0;
       double sine = 0.0;
       for (int64_t position = 0; position < positions; ++position) {
         float* entry = memory + position * head_dim + 2 * j;
-        entry[0] = static_cast<float>(cosine);
-        entry[1] = static_cast<float>(cosine);
-        entry[half_] = static_cast<float>(sine);
-        entry[half_ + 1] = static_cast<float>(-sine);
+        const float rounded = static_cast<float>(position) * freqs[j];
+        const double change = static_cast<double>(rounded) - static_cast<double>(position) * frequency;
+        const double second = 1.0 - 0.5 * change * change;
+        const float turned_cosine = static_cast<float>(cosine * second - sine * change);
+        const float turned_sine = static_cast<float>(sine * second + cosine * change);
+        entry[0] = turned_cosine;
+        entry[1] = turned_cosine;
+        entry[half_] = turned_sine;
+        entry[half_ + 1] = -turned_sine;
         const double next = cosine * step_cosine - sine * step_sine;
         sine = sine * step_cosine + cosine * step_sine;
         cosine = next;

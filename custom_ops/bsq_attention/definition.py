@@ -49,10 +49,16 @@ def BSQAttention(
 
     # c_m e^x = e^(x + log c_m), so a softmax over x + log c_m weights the buckets' mean values, and log 0 = -infinity
     # leaves out the empty ones, also where they would hold all the mass. Some bucket is occupied, as N >= 1.
-    head_shape = op.Concat(zero, heads, width, axis=0)
-    queries = op.Transpose(op.Reshape(q, head_shape), perm=[1, 0, 2])
-    keys = op.Transpose(op.Reshape(bucket_keys, head_shape), perm=[1, 2, 0])
-    values = op.Transpose(op.Reshape(bucket_values, head_shape), perm=[1, 0, 2])
-    scores = op.Add(op.MatMul(queries, keys), op.Reshape(op.Log(count), op.Constant(value_ints=[-1])))
-    out = op.MatMul(op.Softmax(scores, axis=-1), values)
-    return op.Reshape(op.Transpose(out, perm=[1, 0, 2]), op.Shape(q))
+    # Keys and values of a head are zero in the channels of the others. That spares transposing the queries, which some
+    # versions of onnxruntime fuse into the product and then divide by zero when there are none.
+    head = op.Div(op.Range(start, op.Squeeze(channels), step), width)
+    of_head = op.Equal(op.Reshape(op.Range(start, op.Squeeze(heads), step), op.Constant(value_ints=[-1, 1, 1])), head)
+    mask = op.Cast(of_head, to=1)
+    keys = op.Transpose(op.Mul(bucket_keys, mask), perm=[0, 2, 1])
+    scores = op.Add(op.MatMul(q, keys), op.Reshape(op.Log(count), op.Constant(value_ints=[-1])))
+    by_head = op.MatMul(op.Softmax(scores, axis=-1), op.Mul(bucket_values, mask))
+    if op.Greater(op.Constant(value_int=num_heads), step):
+        out = op.ReduceSum(by_head, zero, keepdims=0)
+    else:
+        out = op.Squeeze(by_head, zero)
+    return out

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "native/simd.hpp"
+#include "native/token_grid.hpp"
 
 namespace i2f {
 namespace I2F_ISA {
@@ -13,16 +14,16 @@ struct EdgeTerm {
   const float* rows;     // [2, h, s w, Co]
   const float* columns;  // [2, s h, w, Co]
   const float* corners;  // [2, 2, h, w, Co]
-  int64_t h, w, co;      // of the image, in tokens
+  int64_t h, w, co;      // of the image, in tokens, and channels
   int64_t s;             // output pixels per token side
-  int64_t left, top, right, bottom;
+  Box box;
 
-  int64_t crop_height() const { return s * (bottom - top); }
-  int64_t crop_width() const { return s * (right - left); }
+  int64_t crop_height() const { return s * box.rows(); }
+  int64_t crop_width() const { return s * box.columns(); }
 
   // The map itself at pixel (row, column) of the crop, without the corrections at the crop's border.
   const float* at(int64_t row, int64_t column) const {
-    return edge + ((s * top + row) * s * w + s * left + column) * co;
+    return edge + ((s * box.top + row) * s * w + s * box.left + column) * co;
   }
 
   // Channels first .. first + count - 1 of the term at `pixels` pixels from (row, column) of the crop, to out [pixels, count].
@@ -38,13 +39,13 @@ struct EdgeTerm {
       const float* from = at(row, x) + first;
       float* to = out + p * count;
       for (int64_t c = 0; c < count; ++c) to[c] = from[c];
-      if (is_top) subtract(rows + (top * s * w + s * left + x) * co + first, count, to);
-      if (is_bottom) subtract(rows + ((h + bottom - 1) * s * w + s * left + x) * co + first, count, to);
-      if (is_left) subtract(columns + ((s * top + row) * w + left) * co + first, count, to);
-      if (is_right) subtract(columns + ((s * (h + top) + row) * w + right - 1) * co + first, count, to);
+      if (is_top) subtract(rows + (box.top * s * w + s * box.left + x) * co + first, count, to);
+      if (is_bottom) subtract(rows + ((h + box.bottom - 1) * s * w + s * box.left + x) * co + first, count, to);
+      if (is_left) subtract(columns + ((s * box.top + row) * w + box.left) * co + first, count, to);
+      if (is_right) subtract(columns + ((s * (h + box.top) + row) * w + box.right - 1) * co + first, count, to);
       if ((is_top || is_bottom) && (is_left || is_right)) {
-        const int64_t token_row = is_top ? top : bottom - 1;
-        const int64_t token_column = is_left ? left : right - 1;
+        const int64_t token_row = is_top ? box.top : box.bottom - 1;
+        const int64_t token_column = is_left ? box.left : box.right - 1;
         const int64_t which = (is_top ? 0 : 2) + (is_left ? 0 : 1);
         const float* corner = corners + ((which * h + token_row) * w + token_column) * co + first;
         for (int64_t c = 0; c < count; ++c) to[c] += corner[c];

@@ -95,25 +95,15 @@ class LocalUpsample2x final : public Kernel {
                    "tokens", static_cast<long long>(edge_height), static_cast<long long>(edge_width),
                    static_cast<long long>(h), static_cast<long long>(w));
     }
-    const int64_t left = box[0], top = box[1], right = box[2], bottom = box[3];
-    if (left < 0 || left >= right || right > w || top < 0 || top >= bottom || bottom > h) {
-      context.fail("input 'box' is (%lld, %lld, %lld, %lld), expected left < right and top < bottom within %lld columns and "
-                   "%lld rows of tokens", static_cast<long long>(left), static_cast<long long>(top),
-                   static_cast<long long>(right), static_cast<long long>(bottom), static_cast<long long>(w),
-                   static_cast<long long>(h));
-    }
-    if (2 * height != s * (bottom - top) || 2 * width != s * (right - left)) {
+    edge->box = checked_box(context, "box", box, {h, w});
+    if (2 * height != s * edge->box.rows() || 2 * width != s * edge->box.columns()) {
       context.fail("input 'x' has %lld rows and %lld columns, expected half of the box's %lld x %lld output pixels",
                    static_cast<long long>(height), static_cast<long long>(width),
-                   static_cast<long long>(s * (bottom - top)), static_cast<long long>(s * (right - left)));
+                   static_cast<long long>(s * edge->box.rows()), static_cast<long long>(s * edge->box.columns()));
     }
     edge->h = h;
     edge->w = w;
     edge->s = s;
-    edge->left = left;
-    edge->top = top;
-    edge->right = right;
-    edge->bottom = bottom;
   }
 
   float epsilon_;

@@ -281,6 +281,8 @@ const std::vector<std::string>& instruction_sets() {
   return found;
 }
 
+const std::string& current_instruction_set() { return current_set; }
+
 Test::Test(const char* test_name, void (*test_function)()) : name(test_name), function(test_function) {
   tests().push_back(this);
 }

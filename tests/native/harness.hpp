@@ -77,8 +77,9 @@ void expect_ints(const Result& result, size_t index, const Shape& shape, const s
 // The run failed with a message that contains `part`.
 void expect_error(const Result& result, const std::string& part, const std::string& what);
 
-// Every instruction set of the library that this machine has.
+// Every instruction set of the library that this machine has, and the one that is being tested.
 const std::vector<std::string>& instruction_sets();
+const std::string& current_instruction_set();
 
 struct Test {
   Test(const char* test_name, void (*test_function)());

@@ -30,7 +30,8 @@ inline Doubles rotated(const float* x, int64_t head_dim, int64_t token, int64_t 
   for (int64_t j = 0; j < head_dim; j += 2) {
     const int64_t half = head_dim / 2;
     const int64_t position = j < half ? token / grid_columns : token % grid_columns;
-    const double angle = static_cast<double>(position) * freqs.floats[(j % half) / 2];
+    // A float product, as the op is defined: its rounding matters where positions are large.
+    const double angle = static_cast<float>(position) * freqs.floats[(j % half) / 2];
     out[j] = x[j] * std::cos(angle) + x[j + 1] * std::sin(angle);
     out[j + 1] = x[j + 1] * std::cos(angle) - x[j] * std::sin(angle);
   }
