@@ -1,4 +1,4 @@
-"""Boundary attention: full attention with rotary embedding for the boundary tokens (DESIGN 3.7)."""
+"""Boundary attention: full attention with rotary embedding for the boundary tokens (docs/model.md 7)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Boundary tokens: which tokens get full attention, and moving them out to and back from their route (DESIGN 3.6)."""
+"""Boundary tokens: which tokens get full attention, and moving them to and from their route (docs/model.md 6)."""
 
 from __future__ import annotations
 

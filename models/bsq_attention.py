@@ -1,4 +1,4 @@
-"""BSQ attention: attention over binary-quantised key buckets, O(N) in the number of tokens (DESIGN 3.7)."""
+"""BSQ attention: attention over binary-quantised key buckets, O(N) in the number of tokens (docs/model.md 7)."""
 
 from __future__ import annotations
 

@@ -94,7 +94,7 @@ class DecodeHeadConfig:
 
 @dataclass(frozen=True)
 class GeometryConfig:
-    """How an image becomes the model's input: zero-padded to a square, resized to `size` pixels (DESIGN 3.1)."""
+    """How an image becomes the model's input: zero-padded to a square, resized to `size` pixels (docs/model.md 1)."""
 
     mode: Literal["square"] = "square"
     size: int = 1024

@@ -1,4 +1,4 @@
-"""Dynamic hybrid attention: full attention for boundary tokens, BSQ attention for the rest (DESIGN 3.7)."""
+"""Dynamic hybrid attention: full attention for boundary tokens, BSQ attention for the rest (docs/model.md 7)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Dynamic local upsampling: find the object's box on the token grid and draw the mask only there (DESIGN 3.9)."""
+"""Dynamic local upsampling: find the object's box on the token grid and draw the mask only there (docs/model.md 9)."""
 
 from __future__ import annotations
 

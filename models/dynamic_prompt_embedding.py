@@ -1,4 +1,4 @@
-"""Dynamic prompt embedding: the label map becomes tokens, inside the region of interest only (DESIGN 3.5)."""
+"""Dynamic prompt embedding: the label map becomes tokens, inside the region of interest only (docs/model.md 5)."""
 
 from __future__ import annotations
 

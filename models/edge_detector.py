@@ -1,4 +1,4 @@
-"""Edge detector (CannyNet): hand-made edge channels, then a small convolutional pyramid (DESIGN 3.3)."""
+"""Edge detector (CannyNet): hand-made edge channels, then a small convolutional pyramid (docs/model.md 3)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Hybrid mixture of experts: a shared expert for every token, a routed one more for boundary tokens (DESIGN 3.8)."""
+"""Hybrid mixture of experts: a shared one for every token, a routed one more for boundary tokens (docs/model.md 8)."""
 
 from __future__ import annotations
 

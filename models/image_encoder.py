@@ -1,4 +1,4 @@
-"""Image encoder: an HRSAM-style ViT over two scales of the image (DESIGN 3.2)."""
+"""Image encoder: an HRSAM-style ViT over two scales of the image (docs/model.md 2)."""
 
 from __future__ import annotations
 

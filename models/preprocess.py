@@ -1,4 +1,4 @@
-"""From an 8-bit image to the model's input (DESIGN 3.1): normalise, zero-pad to a square, bilinear resize."""
+"""From an 8-bit image to the model's input (docs/model.md 1): normalise, zero-pad to a square, bilinear resize."""
 
 from __future__ import annotations
 

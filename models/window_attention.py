@@ -1,4 +1,4 @@
-"""Window attention of the image encoder (DESIGN 3.2): windows of several scales side by side in one batch."""
+"""Window attention of the image encoder (docs/model.md 2): windows of several scales side by side in one batch."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """The label map: what is known about every pixel of the model's input, uint8 [T, T], one of five states.
 
-The decoder reads it through the prompt embedding; clicks and predictions write it (DESIGN 3.4, 3.5).
+The decoder reads it through the prompt embedding; clicks and predictions write it (docs/model.md 4 and 5).
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Which tokens get full attention and an expert of their own ("boundary" tokens), from the labels (DESIGN 3.6)."""
+"""Which tokens get full attention and an expert of their own ("boundary" tokens), from the labels (docs/model.md 6)."""
 
 from __future__ import annotations
 

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 import torch
-from inter2former_onnx.models.checkpoint import load_state_dict, read_checkpoint, save_checkpoint
 
 from inter2former_onnx.errors import CheckpointError
+from inter2former_onnx.models.checkpoint import load_state_dict, read_checkpoint, save_checkpoint
 
 
 class Small(torch.nn.Module):

@@ -14,7 +14,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from inter2former_onnx.models.checkpoint import Limits, read_checkpoint
 
 from checkpoint_files import (
     WEIGHT,
@@ -32,6 +31,7 @@ from checkpoint_files import (
     write_archive,
 )
 from inter2former_onnx.errors import CheckpointError
+from inter2former_onnx.models.checkpoint import Limits, read_checkpoint
 
 DATA = Path(__file__).parent / "data"
 MIB = 2**20

@@ -13,7 +13,6 @@ from pathlib import Path
 
 import pytest
 import torch
-from inter2former_onnx.models.checkpoint import read_checkpoint
 
 from checkpoint_files import (
     WEIGHT,
@@ -31,6 +30,7 @@ from checkpoint_files import (
     write_archive,
 )
 from inter2former_onnx.errors import CheckpointError
+from inter2former_onnx.models.checkpoint import read_checkpoint
 
 Payload = Callable[[Path], bytes]
 

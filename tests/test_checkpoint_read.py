@@ -19,10 +19,10 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from inter2former_onnx.models.checkpoint import read_checkpoint
 
 from checkpoint_files import WEIGHT, WEIGHT_BYTES, call, legacy, mapping, name, text, whole, write_archive
 from inter2former_onnx.errors import CheckpointError, MissingDependencyError
+from inter2former_onnx.models.checkpoint import read_checkpoint
 
 MINI = Path(__file__).parent / "data" / "mini.pth"
 FLOATS = (torch.float16, torch.bfloat16, torch.float32, torch.float64)

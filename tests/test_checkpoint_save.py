@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 import torch
-from inter2former_onnx.models.checkpoint import read_checkpoint, save_checkpoint
 
 from inter2former_onnx.errors import ArgumentError, CheckpointError, MissingDependencyError
+from inter2former_onnx.models.checkpoint import read_checkpoint, save_checkpoint
 
 
 def sample() -> dict[str, torch.Tensor]:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from conftest import DATA, mini_config_dict
 from inter2former_onnx.errors import ConfigError
 from inter2former_onnx.models import ModelConfig, load_config

@@ -12,9 +12,9 @@ import onnx
 import onnxruntime as ort
 import pytest
 import torch
-from conftest import DATA, mini_config_dict, reference
 from onnx import TensorProto, helper
 
+from conftest import DATA, mini_config_dict, reference
 from inter2former_onnx import Segmenter
 from inter2former_onnx.errors import ArgumentError, BundleError, CheckpointError
 from inter2former_onnx.export import bundle as bundle_module
@@ -69,7 +69,9 @@ def exposing(path: Path, op_type: str, name: str) -> ort.InferenceSession:
 
 
 @pytest.mark.parametrize("case", ["first", "mid", "empty", "corner", "band"])
-def test_decoder_against_the_reference(mini_bundle: Path, reference_image: np.ndarray, tmp_path: Path, case: str) -> None:
+def test_decoder_against_the_reference(
+    mini_bundle: Path, reference_image: np.ndarray, tmp_path: Path, case: str
+) -> None:
     """Tokens after the neck, localisation and logits, each to 1e-4 of its range."""
     expected = reference("cases_exact")
     labels = expected[f"{case}_label"].reshape(192, 192).astype(np.uint8)

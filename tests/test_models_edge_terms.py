@@ -7,6 +7,7 @@ import torch
 import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from inter2former_onnx.models.dynamic_local_upsampling import (
     LocalUpsample2x,
     crop_edge_term,

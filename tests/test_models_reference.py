@@ -8,6 +8,7 @@ from collections.abc import Mapping
 import numpy as np
 import pytest
 import torch
+
 from conftest import DATA, mini_config_dict, reference
 from inter2former_onnx.models import (
     ImageFeatures,

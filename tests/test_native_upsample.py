@@ -10,7 +10,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from inter2former_onnx.models.configuration import DecodeHeadConfig
 from native_ops import instruction_sets, native_session, needs_library, run_session
 from op_forms import Case, assert_close, local_upsample_2x_case, oracle, random_box
 from ops_harness import run_op
@@ -24,6 +23,8 @@ WEIGHTS = (6, 7, 8)
 TOLERANCE = 1e-4
 # In and out channels: more than a vector of any instruction set, a part of one, whole groups of four, one.
 CHANNELS = [(8, 64), (5, 48), (3, 32), (7, 20), (64, 16), (4, 12), (16, 8), (6, 7), (16, 4), (3, 3), (8, 2), (4, 1)]
+# Channels of the published model's levels.
+PUBLISHED = (256, 64, 16, 4, 1)
 SETTINGS = settings(max_examples=40, deadline=None, derandomize=True)
 
 
@@ -42,7 +43,11 @@ def native(case: Case, isa: str) -> list[np.ndarray]:
 @pytest.mark.parametrize("isa", instruction_sets())
 @SETTINGS
 @given(
-    st.integers(0, 2**32 - 1), st.sampled_from(CHANNELS), st.integers(0, 3), st.sampled_from([1.0, 1e4, 1e-3]), st.booleans()
+    st.integers(0, 2**32 - 1),
+    st.sampled_from(CHANNELS),
+    st.integers(0, 3),
+    st.sampled_from([1.0, 1e4, 1e-3]),
+    st.booleans(),
 )
 def test_boxes(isa: str, seed: int, channels: tuple[int, int], level: int, scale: float, activation: bool) -> None:
     """Boxes that touch none, some or all borders of the grid."""
@@ -74,11 +79,10 @@ def test_mean_far_from_zero(scale: float, mean: float, channels: tuple[int, int]
 
 def published(rng: np.random.Generator, level: int, tokens: int) -> Case:
     """A level of the published model, for a box of tokens x tokens in the middle of the image."""
-    dims = [DecodeHeadConfig().embed_dim // 4**i for i in range(5)]
     margin = 2
     box = (margin, margin, margin + tokens, margin + tokens)
     side = tokens + 2 * margin
-    return local_upsample_2x_case(rng, level, side, side, box, dims[level], dims[level + 1], int(level < 3))
+    return local_upsample_2x_case(rng, level, side, side, box, *PUBLISHED[level : level + 2], int(level < 3))
 
 
 @pytest.mark.parametrize("isa", instruction_sets())

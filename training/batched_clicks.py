@@ -1,4 +1,4 @@
-"""Simulated clicks for a whole batch in tensor operations, for accelerators: the same clicks as clicks.py, no transfers."""
+"""Simulated clicks for a whole batch in tensor operations, for accelerators: the same clicks as clicks.py."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def _distance_along_columns(regions: Tensor) -> Tensor:
 
 
 def deepest_pixels(regions: Tensor) -> tuple[Tensor, Tensor]:
-    """Squared depth of each region's deepest pixel, int64 [B], and its index in reading order, int64 [B]; first on ties."""
+    """Each region's deepest pixel, the first in reading order on ties: squared depth and flat index, int64 [B] each."""
     distances = squared_distances(regions).flatten(1).long()
     count = distances.shape[1]
     order = torch.arange(count - 1, -1, -1, device=regions.device)

@@ -148,7 +148,7 @@ def _place(click: Click | None, scale: float) -> tuple[int, int, int]:
 
 
 def _square(shape: tuple[int, ...], divisor: int) -> int:
-    """Side of the padded square that an image becomes (DESIGN 3.1)."""
+    """Side of the padded square that an image becomes (docs/model.md 1)."""
     return -(-max(shape[:2]) // divisor) * divisor
 
 

@@ -1,4 +1,4 @@
-"""The label maps of a batch of objects: clicks, predictions, region of interest and routing (DESIGN 3.4 to 3.6)."""
+"""The label maps of a batch of objects: clicks, predictions, region of interest and routing (docs/model.md 4 to 6)."""
 
 from __future__ import annotations
 

@@ -4,6 +4,7 @@
 #include "local_upsample_2x/bicubic.hpp"
 #include "local_upsample_2x/edge_term.hpp"
 #include "local_upsample_2x/products.hpp"
+#include "native/fast_silu.hpp"
 
 namespace i2f {
 namespace I2F_ISA {
@@ -19,8 +20,10 @@ class Strip {
     first_channel_ = group * layout_.group;
     const int64_t parts = ceil_div(layout_.width, layout_.columns());
     columns_ = round_up(ceil_div(layout_.width, parts), 16);
-    // Two columns on either side, what whole vectors read and write behind the last, and an odd number of lines.
-    line_stride_ = round_up((columns_ + 4) * layout_.unit, kLanes) + 3 * kLanes;
+    // Room for two columns on either side and for what whole vectors read and write behind the last; the first column of a
+    // block is aligned, and lines keep away from multiples of the page size.
+    margin_ = round_up(2 * layout_.unit, kLanes);
+    line_stride_ = margin_ + round_up((columns_ + 2) * layout_.unit, kLanes) + 3 * kLanes;
     const int64_t lines = 3 * layout_.streams;
     const int64_t row_floats = 2 * (columns_ + kLanes) * layout_.group;
     const Scratch scratch({bytes_of<float>(ring_.floats()), bytes_of<float>(ring_.input_floats()),
@@ -94,7 +97,7 @@ class Strip {
       const int64_t at = line * ring_.plane_stride();
       float* even = lines_[0] + line * line_stride_;
       float* odd = lines_[1] + line * line_stride_;
-      const int64_t shift = (low - begin + 2) * unit;
+      const int64_t shift = margin_ + (low - begin) * unit;
       const int64_t run = (high - low) * unit;
       for (int64_t i = 0; i < run; i += kLanes) {
         const Pair pair = double_and_convolve<Top, Bottom>(
@@ -103,9 +106,9 @@ class Strip {
         store(odd + shift + i, pair.odd);
       }
       for (float* values : {even, odd}) {
-        for (int64_t j = begin - 2; j < low; ++j) copy_pixel(values + shift, values + (j - begin + 2) * unit);
+        for (int64_t j = begin - 2; j < low; ++j) copy_pixel(values + shift, values + margin_ + (j - begin) * unit);
         for (int64_t j = high; j < end + 2; ++j) {
-          copy_pixel(values + (high - 1 - begin + 2) * unit, values + (j - begin + 2) * unit);
+          copy_pixel(values + margin_ + (high - 1 - begin) * unit, values + margin_ + (j - begin) * unit);
         }
       }
     }
@@ -121,7 +124,7 @@ class Strip {
     const int64_t unit = layout_.unit;
     const int64_t tap = layout_.streams * line_stride_;
     // Wide: channel c of the pixel. Narrow: the line of stream c.
-    const float* from = lines + (layout_.wide() ? c : c * line_stride_) + (column + 2) * unit;
+    const float* from = lines + (layout_.wide() ? c : c * line_stride_) + margin_ + column * unit;
     return double_and_convolve<First, Last>(
         [&](int d, int k) { return load(from + d * tap + k * unit); });
   }
@@ -232,8 +235,8 @@ class Strip {
   I2F_INLINE void finish_run(const float* from, const float* edge, int64_t n, float* to) const {
     int64_t i = 0;
     if (activation_) {
-      for (; i + kLanes <= n; i += kLanes) store(to + i, silu(load(from + i) + load(edge + i)));
-      if (i < n) store_n(to + i, silu(load_n(from + i, n - i) + load_n(edge + i, n - i)), n - i);
+      for (; i + kLanes <= n; i += kLanes) store(to + i, fast_silu(load(from + i) + load(edge + i)));
+      if (i < n) store_n(to + i, fast_silu(load_n(from + i, n - i) + load_n(edge + i, n - i)), n - i);
     } else {
       for (; i + kLanes <= n; i += kLanes) store(to + i, load(from + i) + load(edge + i));
       for (; i < n; ++i) to[i] = from[i] + edge[i];
@@ -249,6 +252,7 @@ class Strip {
   ProductRing ring_;
   int64_t first_channel_ = 0;
   int64_t columns_ = 0;
+  int64_t margin_ = 0;
   int64_t line_stride_ = 0;
   float* lines_[2] = {};
   float* row_ = nullptr;

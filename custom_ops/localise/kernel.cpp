@@ -1,4 +1,5 @@
 // Localise: four linear layers with SiLU between, tile by tile of tokens, so that only x is read and only the result written.
+#include "native/fast_silu.hpp"
 #include "native/gemm.hpp"
 #include "native/kernel.hpp"
 #include "native/memory.hpp"
@@ -68,8 +69,8 @@ class Localise final : public Kernel {
  private:
   static void apply_silu(float* values, int64_t n) {
     int64_t i = 0;
-    for (; i + kLanes <= n; i += kLanes) store(values + i, silu(load(values + i)));
-    if (i < n) store_n(values + i, silu(load_n(values + i, n - i)), n - i);
+    for (; i + kLanes <= n; i += kLanes) store(values + i, fast_silu(load(values + i)));
+    if (i < n) store_n(values + i, fast_silu(load_n(values + i, n - i)), n - i);
   }
 
   LinearWeights layers_[kLayers];

@@ -3,13 +3,15 @@
 #include <mutex>
 #include <new>
 #include <utility>
-#include <vector>
 
 #include "kernel.hpp"
 
 namespace i2f {
 
 namespace {
+
+// Blocks of 2^0 .. 2^(kSizeClasses - 1) bytes.
+constexpr int kSizeClasses = 48;
 
 void* allocate(size_t bytes) {
   void* memory = ::operator new(bytes, std::align_val_t(kAlignment), std::nothrow);
@@ -19,64 +21,46 @@ void* allocate(size_t bytes) {
 
 void release(void* memory) { ::operator delete(memory, std::align_val_t(kAlignment)); }
 
-struct Block {
-  void* memory;
-  size_t capacity;
-};
-
-// Blocks not in use. A request takes the smallest block that fits; if none fits, the largest one is replaced, so that the
-// list does not collect blocks of every size that ever was asked for.
-class BlockList {
+// Blocks not in use, in a list for each power of two: a request takes the block that was used last among those of its size, so
+// the lists never hold more blocks than were in use at one time. A free block holds the pointer to the next one.
+class BlockLists {
  public:
-  ~BlockList() {
-    for (const Block& block : free_) release(block.memory);
+  ~BlockLists() {
+    for (void* block : heads_) {
+      while (block != nullptr) {
+        void* next = *static_cast<void**>(block);
+        release(block);
+        block = next;
+      }
+    }
   }
 
-  Block take(size_t bytes) {
-    Block outgrown = {nullptr, 0};
+  void* take(int size_class) {
     {
       const std::lock_guard<std::mutex> lock(mutex_);
-      size_t best = free_.size();
-      size_t largest = free_.size();
-      for (size_t i = free_.size(); i-- > 0;) {
-        const size_t capacity = free_[i].capacity;
-        // A block far larger than the request is left for those that need it.
-        const bool fits = capacity >= bytes && capacity / 16 <= bytes;
-        if (fits && (best == free_.size() || capacity < free_[best].capacity)) best = i;
-        if (capacity < bytes && (largest == free_.size() || capacity > free_[largest].capacity)) largest = i;
+      void* block = heads_[size_class];
+      if (block != nullptr) {
+        heads_[size_class] = *static_cast<void**>(block);
+        return block;
       }
-      if (best != free_.size()) return remove(best);
-      if (largest != free_.size()) outgrown = remove(largest);
     }
-    if (outgrown.memory != nullptr) release(outgrown.memory);
-    // Some room to grow, so that slowly growing requests do not allocate every time.
-    const size_t capacity = bytes + bytes / 4 + 4096;
-    return {allocate(capacity), capacity};
+    return allocate(size_t{1} << size_class);
   }
 
-  void give_back(Block block) noexcept {
+  void give_back(void* block, int size_class) noexcept {
     const std::lock_guard<std::mutex> lock(mutex_);
-    try {
-      free_.push_back(block);
-    } catch (...) {
-      release(block.memory);
-    }
+    *static_cast<void**>(block) = heads_[size_class];
+    heads_[size_class] = block;
   }
 
  private:
-  Block remove(size_t index) {
-    const Block block = free_[index];
-    free_.erase(free_.begin() + static_cast<std::ptrdiff_t>(index));
-    return block;
-  }
-
   std::mutex mutex_;
-  std::vector<Block> free_;
+  void* heads_[kSizeClasses] = {};
 };
 
-BlockList& blocks() {
-  static BlockList list;
-  return list;
+BlockLists& blocks() {
+  static BlockLists lists;
+  return lists;
 }
 
 }  // namespace
@@ -97,18 +81,23 @@ Buffer& Buffer::operator=(Buffer&& other) noexcept {
 
 Scratch::Scratch(std::initializer_list<int64_t> part_bytes) {
   if (part_bytes.size() > kMaxParts) fail("more than %d parts of scratch memory", kMaxParts);
-  size_t total = 0;
+  const int64_t most = int64_t{1} << (kSizeClasses - 1);
+  int64_t total = 0;
   int index = 0;
   for (const int64_t bytes : part_bytes) {
-    if (bytes < 0) fail("negative size of scratch memory");
-    offsets_[index++] = total;
-    total += (static_cast<size_t>(bytes) + kAlignment - 1) / kAlignment * kAlignment;
+    if (bytes < 0 || bytes > most - total - static_cast<int64_t>(kAlignment)) {
+      fail("out of memory: %lld bytes of scratch memory", static_cast<long long>(bytes));
+    }
+    offsets_[index++] = static_cast<size_t>(total);
+    const int64_t alignment = static_cast<int64_t>(kAlignment);
+    total += (bytes + alignment - 1) / alignment * alignment;
   }
-  const Block block = blocks().take(total);
-  base_ = static_cast<unsigned char*>(block.memory);
-  capacity_ = block.capacity;
+  // Small blocks are not worth lists of their own.
+  size_class_ = 12;
+  while ((int64_t{1} << size_class_) < total) ++size_class_;
+  base_ = static_cast<unsigned char*>(blocks().take(size_class_));
 }
 
-Scratch::~Scratch() { blocks().give_back({base_, capacity_}); }
+Scratch::~Scratch() { blocks().give_back(base_, size_class_); }
 
 }  // namespace i2f

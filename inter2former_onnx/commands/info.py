@@ -23,7 +23,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     lines = _installation() if args.bundle is None else _bundle(args.bundle)
-    for line in lines:
+    for line in list(lines):  # all of them before the first is printed: what fails, fails as a whole
         # A manifest may come from anywhere, and a terminal obeys control characters.
         print("".join(character if character.isprintable() else "?" for character in line))
     return 0
