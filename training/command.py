@@ -77,6 +77,8 @@ def _device(name: str):  # type: ignore[no-untyped-def]
 
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
+    # The edge channels are discontinuous in the image: their convolutions must not lose bits on a GPU.
+    torch.backends.cudnn.allow_tf32 = False
     return torch.device(name)
 
 
