@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import secrets
 import zipfile
 import zlib
 from collections.abc import Mapping
@@ -53,7 +52,7 @@ def write(path: Path, header: EmbeddingHeader, arrays: Mapping[str, NDArray[np.f
     """Write beside `path` under a temporary name, then move into place."""
     text = json.dumps({"format": FORMAT, "format_version": FORMAT_VERSION, **asdict(header)})
     encoded: NDArray[Any] = np.frombuffer(text.encode(), dtype=np.uint8)
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}.tmp")
+    temporary = path.with_name(f".{path.name}.{os.urandom(8).hex()}.tmp")
     try:
         with temporary.open("xb") as stream:
             with zipfile.ZipFile(stream, "w", zipfile.ZIP_STORED) as archive:

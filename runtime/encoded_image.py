@@ -11,8 +11,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from . import embedding_file
-from .embedding_file import EmbeddingHeader
 from .geometry import Geometry
 
 if TYPE_CHECKING:
@@ -62,8 +60,10 @@ class EncodedImage:
         Raises:
             OSError: the file cannot be written.
         """
+        from . import embedding_file  # here, because zipfile is a third of this package's import time
+
         geometry = self.segmenter.manifest.geometry
-        header = EmbeddingHeader(
+        header = embedding_file.EmbeddingHeader(
             self.bundle_id, self.height, self.width, geometry.mode, geometry.size, geometry.size_divisor
         )
         embedding_file.write(Path(path), header, self.arrays)
@@ -75,6 +75,8 @@ class EncodedImage:
         Raises:
             EmbeddingError: no such file, not such a file, damaged, or made by another bundle than `segmenter`'s.
         """
+        from . import embedding_file
+
         manifest = segmenter.manifest
         header, arrays = embedding_file.read(Path(path), manifest)
         return cls(segmenter, header.height, header.width, arrays)
