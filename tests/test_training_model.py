@@ -75,7 +75,7 @@ def test_batched_form_equals_inference_form(routing: str) -> None:
         threshold = float(localisation.amax(1).min()) - 0.1 * float(localisation.std())
         model.decode_head.config = dataclasses.replace(model.decode_head.config, threshold=threshold)
         boxes = predicted_boxes(localisation, size // 16, threshold)
-        logits = draw(model.decode_head, tokens, [per_object(edge, 2) for edge in features.edges], boxes)
+        logits = draw(model.decode_head, tokens, features.edges, boxes)
         assert len({tuple(box.tolist()) for box in boxes}) > 1
         if routing == "boundary":
             shares = records[0].boundary.float().mean(1)

@@ -7,6 +7,7 @@ import dataclasses
 import json
 import os
 import signal
+import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -121,6 +122,27 @@ def test_termination_saves_and_returns(folder: Path, tmp_path: Path) -> None:
     assert not list((tmp_path / "run").glob(".*tmp"))
     with pytest.raises(CheckpointError, match="nothing to resume"):
         read_state(tmp_path / STATE_FILE, CPU)
+
+
+def test_time_stopped_by_a_signal_does_not_count(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Stopped for an hour and continued: the schedule goes on where it was, not an hour later."""
+    trainer = make_trainer(folder, tmp_path / "run", 4)
+    train_step, clock = trainer.train_step, [0.0]
+    monkeypatch.setattr(time, "monotonic", lambda: clock[0])
+
+    def step():  # type: ignore[no-untyped-def]
+        result = train_step()
+        clock[0] += 36.0
+        if trainer.step == 3:
+            clock[0] += 3600.0
+            os.kill(os.getpid(), signal.SIGCONT)
+        return result
+
+    trainer.train_step = step  # type: ignore[method-assign]
+    trainer.run()
+    assert trainer.hours == pytest.approx(4 * 36.0 / 3600.0)
 
 
 def test_sessions_follow_the_click_rule_and_enforce() -> None:

@@ -18,7 +18,7 @@ Plans = tuple[WindowPlan, WindowPlan]
 
 @dataclass(frozen=True)
 class BatchFeatures:
-    """Features of I images: `embed` [I, C, h, w] and `edges`, coarse to fine, each [I, C_k, H_k, W_k]."""
+    """Features of I images: `embed` [I, C, h, w] and `edges`, coarse to fine, each [I, H_k, W_k, C_k]."""
 
     embed: Tensor
     edges: list[Tensor]
@@ -64,13 +64,16 @@ def edge_channels(model: Inter2Former, inputs: Tensor) -> Tensor:
 
 
 def edge_pyramid(model: Inter2Former, channels: Tensor) -> list[Tensor]:
-    """Edge maps from the edge channels [I, 5, T, T], coarse to fine, as `EdgeDetector.forward` goes on from there."""
+    """Edge maps [I, H_k, W_k, C_k] from the edge channels [I, 5, T, T], coarse to fine.
+
+    This is what `EdgeDetector.forward` goes on with; channels come last because that is how the decode head works.
+    """
     detector = model.edge_detector
-    x = detector.conv1(channels)
+    x = detector.conv1(channels.contiguous(memory_format=torch.channels_last))
     maps = []
     for level, blocks in enumerate(detector.block_list):
         x = blocks(x)
-        maps.append(detector.lateral_convs[level](x))
+        maps.append(detector.lateral_convs[level](x).permute(0, 2, 3, 1).contiguous())
         if level < len(detector.downsamplers):
             x = detector.downsamplers[level](x)
     return maps[::-1]

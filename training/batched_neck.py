@@ -40,6 +40,12 @@ class BlockRecord:
     boundary: Tensor
 
 
+def compute_dtype(like: Tensor) -> torch.dtype:
+    """The dtype of matrix products here: autocast's, or that of `like`."""
+    device = like.device.type
+    return torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else like.dtype
+
+
 def prompt_tokens(neck: Neck, labels: Tensor, regions: Tensor) -> Tensor:
     """Prompt embedding of every token: convolutions inside the region of interest, the constant vector outside.
 
@@ -56,16 +62,17 @@ def prompt_tokens(neck: Neck, labels: Tensor, regions: Tensor) -> Tensor:
     size = labels.shape[-1]
     inside = box_mask(regions * PATCH_SIZE, size)
     states = torch.arange(NUM_LABELS, device=labels.device, dtype=labels.dtype)
-    one_hot = (labels[:, None] == states[:, None, None]) & inside[:, None]
+    one_hot = (labels[..., None] == states) & inside[..., None]
     first = convolutions[0]
     # The label's row of ref_embeds followed by a convolution is a convolution of the one-hot map.
     with torch.autocast(labels.device.type, enabled=False):
         weight = torch.einsum("ocyx,lc->olyx", first.weight, neck.ref_embeds.weight)
-    x = F.relu(F.conv2d(one_hot.to(weight.dtype), weight, first.bias, stride=2, padding=1))
+    one_hot = one_hot.to(compute_dtype(weight)).permute(0, 3, 1, 2)
+    x = F.relu(F.conv2d(one_hot, weight, first.bias, stride=2, padding=1))
     for conv in convolutions[1:]:
         size //= 2
         mask = box_mask(regions * (PATCH_SIZE * size // labels.shape[-1]), size)
-        x = F.relu(conv(x * mask[:, None]))
+        x = F.relu(conv(x * mask[:, None].to(x.dtype)))
     tokens = x.permute(0, 2, 3, 1)
     inside_tokens = box_mask(regions, size // 2)[..., None]
     return torch.where(inside_tokens, tokens, neck.background().to(tokens.dtype))

@@ -13,6 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..models.dynamic_local_upsampling import OUTSIDE_LOGIT, DynamicLocalUpsampling, LocalUpsample2x
+from .batched_neck import compute_dtype
 from .label_maps import bounding_boxes, box_mask
 
 # Weights of the four taps of bicubic 2x (a = -0.75) for even and odd outputs, in 256ths: exact in bfloat16.
@@ -77,7 +78,7 @@ def upsample_level(level: LocalUpsample2x, x: Tensor, edge: Tensor, boxes: Tenso
 
     Args:
         x: [B, h, w, Ci].
-        edge: [B, Ci, 2h, 2w].
+        edge: [I, 2h, 2w, Ci] of the images, B / I objects each.
         boxes: int64 [B, 4] in cells of x.
         compute: dtype of the products.
 
@@ -92,8 +93,10 @@ def upsample_level(level: LocalUpsample2x, x: Tensor, edge: Tensor, boxes: Tenso
     # Columns first, on the transposed low resolution map: two small copies instead of a matrix for every row.
     x = (across @ x.transpose(1, 2).flatten(2)).view(batch, 2 * width, height, channels)
     x = (down @ x.transpose(1, 2).flatten(2)).view(batch, 2 * height, 2 * width, channels)
-    inside = box_mask(2 * boxes, 2 * height)[:, None]
-    x = level.conv(x.permute(0, 3, 1, 2) + edge * inside)
+    inside = box_mask(2 * boxes, 2 * height)[..., None].to(compute)
+    images = edge.shape[0]
+    x = (x.unflatten(0, (images, -1)) + edge[:, None]).flatten(0, 1) * inside
+    x = level.conv(x.permute(0, 3, 1, 2))
     return (F.silu(x) if level.activation else x).permute(0, 2, 3, 1)
 
 
@@ -102,16 +105,15 @@ def draw(head: DynamicLocalUpsampling, tokens: Tensor, edges: Sequence[Tensor], 
 
     Args:
         tokens: [B, h * h, C].
-        edges: coarse to fine, each [B, Ci, H_k, W_k].
+        edges: of the images, coarse to fine, each [I, H_k, W_k, Ci]; the objects of one image are side by side.
         boxes: int64 [B, 4] in tokens.
 
     Returns:
         float32 logits [B, 16 h, 16 h], -100 outside the boxes.
     """
-    side = edges[0].shape[-1] // 2
+    side = edges[0].shape[1] // 2
     x = tokens.unflatten(1, (side, side))
-    device = tokens.device.type
-    compute = torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else tokens.dtype
+    compute = compute_dtype(tokens)
     scale = 1
     for level, edge in zip(head.upsamplers, edges, strict=True):
         assert isinstance(level, LocalUpsample2x)

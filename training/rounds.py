@@ -105,8 +105,7 @@ class ClickRounds:
         return tokens, localise(self.model.decode_head, tokens), records
 
     def _draw_masks(self, tokens: Tensor, edges: list[Tensor], boxes: Tensor) -> Tensor:
-        objects = tokens.shape[0] // edges[0].shape[0]
-        return draw(self.model.decode_head, tokens, [per_object(edge, objects) for edge in edges], boxes)
+        return draw(self.model.decode_head, tokens, edges, boxes)
 
     def predict(self, features: BatchFeatures, labels: Tensor) -> tuple[Tensor, Tensor, list[BlockRecord]]:
         """Masks as at inference, inside the predicted boxes.

@@ -42,7 +42,8 @@ class RunSettings:
     Attributes:
         out: its folder.
         name: of the weights file.
-        hours: of wall clock, earlier parts of a resumed run included; None when `steps` says it.
+        hours: of wall clock, earlier parts of a resumed run included, time stopped by a signal not; None when `steps`
+            says it.
         steps: of the whole run; None when `hours` says it.
         seed: of weights, data and clicks.
         device, precision, compiled, workers: of the computation.
@@ -96,6 +97,7 @@ class Trainer:
         settings.out.mkdir(parents=True, exist_ok=True)
         self.log = RunLog(settings.out / LOG_FILE)
         self.stop = False
+        self._was_stopped = False
 
     @property
     def progress(self) -> float:
@@ -189,6 +191,8 @@ class Trainer:
     def run(self) -> None:
         """Train until the run's end or a signal."""
         previous = {number: signal.signal(number, self._on_signal) for number in (signal.SIGTERM, signal.SIGINT)}
+        if hasattr(signal, "SIGCONT"):  # not on Windows
+            previous[signal.SIGCONT] = signal.signal(signal.SIGCONT, self._on_continue)
         try:
             self._loop()
         finally:
@@ -198,10 +202,13 @@ class Trainer:
     def _on_signal(self, number: int, frame: FrameType | None) -> None:
         self.stop = True
 
+    def _on_continue(self, number: int, frame: FrameType | None) -> None:
+        self._was_stopped = True
+
     def _loop(self) -> None:
         settings = self.settings
-        began, before = time.monotonic(), self.hours
-        saved = evaluated = began
+        saved = evaluated = last = time.monotonic()
+        duration = 0.0
         parts: list[dict[str, torch.Tensor]] = []
         self.log.write(
             "start",
@@ -218,13 +225,17 @@ class Trainer:
         bar = tqdm(total=100.0, initial=100 * self.progress, disable=not sys.stderr.isatty(), unit="%")
         while self.progress < 1.0 and not self.stop:
             result = self.train_step()
-            self.hours = before + (time.monotonic() - began) / 3600.0
+            now = time.monotonic()
+            if not self._was_stopped:
+                duration = now - last
+            # A step during which the process was stopped (SIGSTOP) counts as much as the one before it.
+            self._was_stopped, last = False, now
+            self.hours += duration / 3600.0
             parts.append(result.scalars)
             bar.update(100 * self.progress - bar.n)
             if len(parts) == _LOG_EVERY:
                 self._write_step(parts, result.loads)
                 parts = []
-            now = time.monotonic()
             if now - saved > 60 * settings.save_minutes:
                 self.save()
                 saved = time.monotonic()

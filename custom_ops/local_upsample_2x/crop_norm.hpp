@@ -77,8 +77,8 @@ inline Moments crop_moments(const Context& context, const float* x, int64_t n) {
   return all;
 }
 
-// y = (x - mean) * scale[c] + shift[c]. The difference comes first: folded into the shift, a mean that is large beside the
-// deviation would cost the digits that matter.
+// y = (x - mean) * scale[c] + shift[c]. The difference comes first: folded into the shift, a mean that is large beside
+// the deviation would cost the digits that matter.
 struct CropNorm {
   float mean;
   const float* scale;

@@ -26,9 +26,9 @@ struct EdgeTerm {
     return edge + ((s * box.top + row) * s * w + s * box.left + column) * co;
   }
 
-  // Channels first .. first + count - 1 of the term at `pixels` pixels from (row, column) of the crop, to out [pixels, count].
-  // At the crop's border it leaves out what edge pixels outside the crop contribute to the map: a row, a column, and their
-  // common pixel, which both leave out, once again.
+  // Channels first .. first + count - 1 of the term at `pixels` pixels from (row, column) of the crop, to out [pixels,
+  // count]. At the crop's border it leaves out what edge pixels outside the crop contribute to the map: a row, a
+  // column, and their common pixel, which both leave out, once again.
   inline void corrected(int64_t row, int64_t column, int64_t pixels, int64_t first, int64_t count, float* out) const {
     const bool is_top = row == 0;
     const bool is_bottom = row == crop_height() - 1;

@@ -1,6 +1,6 @@
-// LocalUpsample2x: one level of the mask decoder. The convolution is applied at low resolution, tap by tap, and its products
-// are doubled and added while they are in the cache: a quarter of the arithmetic, and nothing of the size of the products
-// ever goes to memory.
+// LocalUpsample2x: one level of the mask decoder. The convolution is applied at low resolution, tap by tap, and its
+// products are doubled and added while they are in the cache: a quarter of the arithmetic, and nothing of the size of
+// the products ever goes to memory.
 #include "native/kernel.hpp"
 
 #include "local_upsample_2x/strip.hpp"
@@ -91,9 +91,10 @@ class LocalUpsample2x final : public Kernel {
                          int64_t w, int64_t height, int64_t width, EdgeTerm* edge) {
     const int64_t s = h > 0 ? edge_height / h : 0;
     if (s < 1 || s * h != edge_height || s * w != edge_width) {
-      context.fail("input 'edge' covers %lld x %lld pixels, expected the same whole number of pixels for each of %lld x %lld "
-                   "tokens", static_cast<long long>(edge_height), static_cast<long long>(edge_width),
-                   static_cast<long long>(h), static_cast<long long>(w));
+      context.fail(
+          "input 'edge' covers %lld x %lld pixels, expected the same whole number of them for each of %lld x %lld tokens",
+          static_cast<long long>(edge_height), static_cast<long long>(edge_width), static_cast<long long>(h),
+          static_cast<long long>(w));
     }
     edge->box = checked_box(context, "box", box, {h, w});
     if (2 * height != s * edge->box.rows() || 2 * width != s * edge->box.columns()) {

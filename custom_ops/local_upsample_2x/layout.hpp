@@ -28,14 +28,15 @@ struct Layout {
   int64_t columns() const { return max_of(16, 1024 / (unit * streams) / 16 * 16); }
   // Rows of the source whose products are computed together: some tens of pixels make the matrix product efficient.
   int64_t chunk() const { return wide() ? min_of(height, ceil_div(48, width)) : 1; }
-  // Blocks of rows, each a task; the products of two rows above and two below a block are computed once more. Even numbers
-  // suit even numbers of threads; a level that is cut into groups needs fewer blocks.
+  // Blocks of rows, each a task; the products of two rows above and two below a block are computed once more. Even
+  // numbers suit even numbers of threads; a level that is cut into groups needs fewer blocks.
   int64_t row_blocks() const {
     return max_of(1, min_of(groups > 1 ? height / 32 : 2 * ceil_div(height, 64), height / 4));
   }
 };
 
-// Channels are cut into groups of this many, where they can: a task's weights and products then fit the second-level cache.
+// Channels are cut into groups of this many, where they can: a task's weights and products then fit the second-level
+// cache.
 constexpr int64_t kGroup = 32;
 
 inline Layout layout_of(int64_t height, int64_t width, int64_t in, int64_t out) {

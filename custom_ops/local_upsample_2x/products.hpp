@@ -18,8 +18,8 @@ class ProductRing {
         chunk_(layout.chunk()),
         // A row of output reads five source rows, so up to four older than a new chunk.
         rows_(chunk_ * (1 + ceil_div(4, chunk_))),
-        // Rows of a chunk follow each other closely, as the matrix product sees them as one. Other strides keep away from
-        // multiples of the page size, where rows and planes would compete for the same lines of the cache.
+        // Rows of a chunk follow each other closely, as the matrix product sees them as one. Other strides keep away
+        // from multiples of the page size, where rows and planes would compete for the same lines of the cache.
         row_stride_(layout.wide() && chunk_ > 1 ? layout.width * layout.unit
                                                 : round_up(layout.width * layout.unit, kLanes) + 2 * kLanes),
         plane_stride_(rows_ * row_stride_ + 3 * kLanes) {}
@@ -49,7 +49,8 @@ class ProductRing {
   // Source row `row` of the first plane.
   const float* row(int64_t row) const { return planes_ + (row - first_row_) % rows_ * row_stride_; }
 
-  // Computes rows row .. row + count - 1 (count <= chunk, row the first of a chunk) of the source x [height, width, in].
+  // Computes rows row .. row + count - 1 (count <= chunk, row the first of a chunk) of the source x [height, width,
+  // in].
   void compute(const float* x, const CropNorm& norm, const float* weights, int64_t row, int64_t count) {
     float* to = planes_ + (row - first_row_) % rows_ * row_stride_;
     if (layout_.wide()) {
@@ -93,8 +94,8 @@ class ProductRing {
          [=](int64_t plane, int64_t column, Vec value) { store(to + plane * plane_stride + column, value); });
   }
 
-  // A vector of up to kLanes neighbouring pixels (none if pixels <= 0), channel by channel, kPanel floats apart; zero where
-  // there is no pixel.
+  // A vector of up to kLanes neighbouring pixels (none if pixels <= 0), channel by channel, kPanel floats apart; zero
+  // where there is no pixel.
   void pack_pixels(const float* x, int64_t pixels, const CropNorm& norm, float* to) const {
     const int64_t channels = layout_.in;
     const Vec mean = set(norm.mean);

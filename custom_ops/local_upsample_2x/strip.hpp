@@ -20,8 +20,8 @@ class Strip {
     first_channel_ = group * layout_.group;
     const int64_t parts = ceil_div(layout_.width, layout_.columns());
     columns_ = round_up(ceil_div(layout_.width, parts), 16);
-    // Room for two columns on either side and for what whole vectors read and write behind the last; the first column of a
-    // block is aligned, and lines keep away from multiples of the page size.
+    // Room for two columns on either side and for what whole vectors read and write behind the last; the first column
+    // of a block is aligned, and lines keep away from multiples of the page size.
     margin_ = round_up(2 * layout_.unit, kLanes);
     line_stride_ = margin_ + round_up((columns_ + 2) * layout_.unit, kLanes) + 3 * kLanes;
     const int64_t lines = 3 * layout_.streams;

@@ -1,4 +1,5 @@
-// Localise: four linear layers with SiLU between, tile by tile of tokens, so that only x is read and only the result written.
+// Localise: four linear layers with SiLU between, tile by tile of tokens, so that only x is read and only the result
+// written.
 #include "native/fast_silu.hpp"
 #include "native/gemm.hpp"
 #include "native/kernel.hpp"

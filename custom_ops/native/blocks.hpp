@@ -1,5 +1,5 @@
-// Rearranging lanes: vectors seen as blocks of four floats, and pairs of vectors interleaved. For data whose channels are
-// too few to fill a vector.
+// Rearranging lanes: vectors seen as blocks of four floats, and pairs of vectors interleaved. For data whose channels
+// are too few to fill a vector.
 #pragma once
 
 #include "simd.hpp"

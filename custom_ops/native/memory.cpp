@@ -1,7 +1,8 @@
 #include "memory.hpp"
 
+#include <stdlib.h>
+
 #include <mutex>
-#include <new>
 #include <utility>
 
 #include "kernel.hpp"
@@ -13,13 +14,17 @@ namespace {
 // Blocks of 2^0 .. 2^(kSizeClasses - 1) bytes.
 constexpr int kSizeClasses = 48;
 
+// Aligned memory. The C++17 aligned operator new is missing on older macOS, so the address that malloc gave is kept in front.
 void* allocate(size_t bytes) {
-  void* memory = ::operator new(bytes, std::align_val_t(kAlignment), std::nothrow);
-  if (memory == nullptr) fail("out of memory: %zu bytes for the native kernels", bytes);
+  void* raw = bytes <= SIZE_MAX - 2 * kAlignment ? malloc(bytes + 2 * kAlignment) : nullptr;
+  if (raw == nullptr) fail("out of memory: %zu bytes for the native kernels", bytes);
+  const uintptr_t aligned = (reinterpret_cast<uintptr_t>(raw) + 2 * kAlignment - 1) / kAlignment * kAlignment;
+  void** memory = reinterpret_cast<void**>(aligned);
+  memory[-1] = raw;
   return memory;
 }
 
-void release(void* memory) { ::operator delete(memory, std::align_val_t(kAlignment)); }
+void release(void* memory) { free(static_cast<void**>(memory)[-1]); }
 
 // Blocks not in use, in a list for each power of two: a request takes the block that was used last among those of its size, so
 // the lists never hold more blocks than were in use at one time. A free block holds the pointer to the next one.

@@ -18,8 +18,8 @@ I2F_INLINE Grid checked_grid(const Context& context, const char* name, const int
   // Compared by division: a product of absurd sizes could overflow.
   const bool fits = h >= 0 && w >= 0 && (h == 0 || w <= tokens / h) && h * w == tokens;
   if (!fits) {
-    context.fail("input '%s' holds %lld x %lld, expected rows x columns of %lld tokens", name, static_cast<long long>(h),
-                 static_cast<long long>(w), static_cast<long long>(tokens));
+    context.fail("input '%s' holds %lld x %lld, expected rows x columns of %lld tokens", name,
+                 static_cast<long long>(h), static_cast<long long>(w), static_cast<long long>(tokens));
   }
   return {h, w};
 }
@@ -40,8 +40,8 @@ I2F_INLINE Box checked_box(const Context& context, const char* name, const int64
   const bool fits = 0 <= found.left && found.left < found.right && found.right <= grid.columns && 0 <= found.top &&
                     found.top < found.bottom && found.bottom <= grid.rows;
   if (!fits) {
-    context.fail("input '%s' is (%lld, %lld, %lld, %lld), expected left < right and top < bottom within %lld columns and "
-                 "%lld rows of tokens", name, static_cast<long long>(found.left), static_cast<long long>(found.top),
+    context.fail("input '%s' is (%lld, %lld, %lld, %lld), expected left < right and top < bottom within %lld columns "
+                 "and %lld rows of tokens", name, static_cast<long long>(found.left), static_cast<long long>(found.top),
                  static_cast<long long>(found.right), static_cast<long long>(found.bottom),
                  static_cast<long long>(grid.columns), static_cast<long long>(grid.rows));
   }

@@ -10,8 +10,8 @@ namespace I2F_ISA {
 namespace {
 
 constexpr int64_t kTaps = 9;
-// Rows of a table of uniform pixels: for each label those inside, in the first column, in the first row and in both; and a
-// row of zeros for the padding.
+// Rows of a table of uniform pixels: for each label those inside, in the first column, in the first row and in both;
+// and a row of zeros for the padding.
 constexpr int64_t kPlaces = 4;
 constexpr int64_t kZeroRow = kLabels * kPlaces;
 constexpr int64_t kTableRows = kZeroRow + 1;
@@ -91,7 +91,8 @@ class Convolutions {
       for (int64_t c = 0; c < stride; ++c) {
         double sum = 0.0;
         if (c < n && row < kTaps * kLabels) {
-          for (int64_t i = 0; i < in; ++i) sum += static_cast<double>(embed[i]) * raw.weight[0][(c * in + i) * kTaps + row / kLabels];
+          const float* weight = raw.weight[0] + c * in * kTaps + row / kLabels;
+          for (int64_t i = 0; i < in; ++i) sum += static_cast<double>(embed[i]) * weight[i * kTaps];
         } else if (c < n) {
           sum = static_cast<double>(raw.bias[0][c]);
         }
@@ -108,7 +109,9 @@ class Convolutions {
     float* sorted = scratch.part<float>(0);
     for (int64_t o = 0; o < out; ++o) {
       for (int64_t i = 0; i < in; ++i) {
-        for (int64_t tap = 0; tap < kTaps; ++tap) sorted[(o * kTaps + tap) * in + i] = weight[(o * in + i) * kTaps + tap];
+        for (int64_t tap = 0; tap < kTaps; ++tap) {
+          sorted[(o * kTaps + tap) * in + i] = weight[(o * in + i) * kTaps + tap];
+        }
       }
     }
     packed_[index] = pack_linear(sorted, bias, 1, out, kTaps * in);
@@ -134,7 +137,8 @@ class Convolutions {
       }
       for (int dy = 0; dy < 3; ++dy) {
         for (int dx = 0; dx < 3; ++dx) {
-          const int64_t from = outside(dy, dx) ? kZeroRow : label * kPlaces + place_of(2 * top + dy - 1, 2 * left + dx - 1);
+          const int64_t place = place_of(2 * top + dy - 1, 2 * left + dx - 1);
+          const int64_t from = outside(dy, dx) ? kZeroRow : label * kPlaces + place;
           copy_row(tables_[k - 2].data() + from * below, below, taps + (row * kTaps + dy * 3 + dx) * below);
         }
       }

@@ -1,5 +1,5 @@
-// PromptEmbed: the label map through four stride-2 convolutions. Labels are constant almost everywhere: feature pixels that
-// see one label are looked up, only the others are computed, as products of gathered rows with the weights.
+// PromptEmbed: the label map through four stride-2 convolutions. Labels are constant almost everywhere: feature pixels
+// that see one label are looked up, only the others are computed, as products of gathered rows with the weights.
 #include "native/kernel.hpp"
 
 #include "prompt_embed/convolutions.hpp"
@@ -66,8 +66,9 @@ class PromptEmbed final : public Kernel {
     const bool fits = height.value % kPatch == 0 && width.value % kPatch == 0 && height.value < limit &&
                       width.value < limit && height.value * (width.value / kPatch) < limit / 8;
     if (!fits) {
-      context.fail("input 'labels' has %lld rows and %lld columns, expected multiples of %d (and fewer than 2^33 labels)",
-                   static_cast<long long>(height.value), static_cast<long long>(width.value), static_cast<int>(kPatch));
+      context.fail(
+          "input 'labels' has %lld rows and %lld columns, expected multiples of %d (and fewer than 2^33 labels)",
+          static_cast<long long>(height.value), static_cast<long long>(width.value), static_cast<int>(kPatch));
     }
     const int64_t rows = height.value / kPatch;
     const int64_t columns = width.value / kPatch;
@@ -132,8 +133,8 @@ class PromptEmbed final : public Kernel {
     });
   }
 
-  // Computes the mixed pixels of level k >= 2 from the features of the level below; calls put(index in the list, position,
-  // column, vector) for the results. Beside that, side_task(0) ... side_task(side_tasks - 1).
+  // Computes the mixed pixels of level k >= 2 from the features of the level below; calls put(index in the list,
+  // position, column, vector) for the results. Beside that, side_task(0) ... side_task(side_tasks - 1).
   template <class SideTask, class Put>
   static void next_level(const Context& context, const Convolutions& convolutions, int k, const LabelMap& map,
                          const float* features, int64_t side_tasks, const SideTask& side_task, const Put& put) {

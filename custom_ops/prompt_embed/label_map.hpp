@@ -1,9 +1,10 @@
 // Which feature pixels of the four stride-2 convolutions see one label only, and which ones have to be computed.
 //
-// A feature pixel of level k (k = 1 .. 4, each level half the size of the one before; level 0 are the labels) reads rows and
-// columns 2i - 1 .. 2i + 1 of level k - 1. As all sizes are even, only the first row and the first column of a level reach
-// over the border. A pixel is uniform if all labels in its receptive field (3, 7, 15, 31 pixels wide) are the same; then its
-// value depends on that label and on whether it is in the first row or column, as no other row of any level sees the border.
+// A feature pixel of level k (k = 1 .. 4, each level half the size of the one before; level 0 are the labels) reads
+// rows and columns 2i - 1 .. 2i + 1 of level k - 1. As all sizes are even, only the first row and the first column of a
+// level reach over the border. A pixel is uniform if all labels in its receptive field (3, 7, 15, 31 pixels wide) are
+// the same; then its value depends on that label and on whether it is in the first row or column, as no other row of
+// any level sees the border.
 #pragma once
 
 #include <string.h>
@@ -30,8 +31,8 @@ I2F_INLINE uint64_t load_word(const uint8_t* p) {
   return word;
 }
 
-// Not zero if one of eight bytes is no label: adding 123 carries into the top bit from 5 on. (A carry into the next byte needs
-// a byte that is none already.)
+// Not zero if one of eight bytes is no label: adding 123 carries into the top bit from 5 on. (A carry into the next
+// byte needs a byte that is none already.)
 I2F_INLINE uint64_t not_labels(uint64_t word) {
   return (word | (word + 0x7b7b7b7b7b7b7b7bu)) & 0x8080808080808080u;
 }
@@ -57,8 +58,8 @@ I2F_INLINE uint8_t state_of(const uint8_t* below, int64_t columns, int64_t row, 
   return difference == 0 ? first : kMixed;
 }
 
-// The labels of a block (a token's 16 x 16 pixels) together with the row above and the column to the left: what the level-1
-// pixels of the block see.
+// The labels of a block (a token's 16 x 16 pixels) together with the row above and the column to the left: what the
+// level-1 pixels of the block see.
 class BlockRow {
  public:
   BlockRow(const uint8_t* labels, int64_t width, int64_t block_row)
@@ -130,17 +131,15 @@ class LabelMap {
       : labels_(labels),
         rows_(block_rows),
         columns_(block_columns),
-        scratch_({block_rows * block_columns, block_rows, block_rows * block_columns * 64,
-                  block_rows * block_columns * 16, block_rows * block_columns * 4, block_rows * block_columns,
-                  bytes_of<int32_t>(block_rows * block_columns * 64), bytes_of<int32_t>(block_rows * block_columns * 16),
-                  bytes_of<int32_t>(block_rows * block_columns * 4), bytes_of<int32_t>(block_rows * block_columns),
-                  bytes_of<int32_t>(block_rows * block_columns * 64), bytes_of<int32_t>(block_rows * block_columns * 16),
-                  bytes_of<int32_t>(block_rows * block_columns * 4), bytes_of<int32_t>(block_rows * block_columns)}),
+        scratch_({rows_ * columns_, rows_, level_bytes(1), level_bytes(2), level_bytes(3), level_bytes(4)}),
         blocks_(scratch_.part<uint8_t>(0)) {
-    for (int k = 0; k < kLevels; ++k) {
-      const int64_t side = kPatch >> (k + 1);
-      levels_[k] = {rows_ * side, columns_ * side, scratch_.part<uint8_t>(2 + k), scratch_.part<int32_t>(6 + k),
-                    scratch_.part<int32_t>(10 + k), 0};
+    for (int k = 1; k <= kLevels; ++k) {
+      const int64_t side = kPatch >> k;
+      const int64_t pixels = side * side * rows_ * columns_;
+      // The 32-bit numbers come first: they must be aligned.
+      int32_t* memory = scratch_.part<int32_t>(1 + k);
+      levels_[k - 1] = {rows_ * side, columns_ * side, reinterpret_cast<uint8_t*>(memory + 2 * pixels), memory,
+                        memory + pixels, 0};
     }
     scan(context);
     collect();
@@ -150,7 +149,13 @@ class LabelMap {
   const Level& level(int k) const { return levels_[k - 1]; }
 
  private:
-  // Label and level-1 states of every block; the states of its pixels of higher levels as if the blocks around were the same.
+  // For every pixel of a level its index, its place in the list and its state.
+  int64_t level_bytes(int k) const {
+    return (kPatch >> k) * (kPatch >> k) * rows_ * columns_ * (2 * static_cast<int64_t>(sizeof(int32_t)) + 1);
+  }
+
+  // Label and level-1 states of every block; the states of its pixels of higher levels as if the blocks around were the
+  // same.
   void scan(const Context& context) {
     uint8_t* invalid = scratch_.part<uint8_t>(1);
     context.parallel_for(ceil_div(rows_, kRowsOfTask), [&](int64_t task) {
@@ -186,8 +191,8 @@ class LabelMap {
     }
   }
 
-  // The mixed pixels of all levels, in the order of the blocks: what a block's pixels read of the level before lies in the
-  // block itself, above it or to its left.
+  // The mixed pixels of all levels, in the order of the blocks: what a block's pixels read of the level before lies in
+  // the block itself, above it or to its left.
   void collect() {
     for (int64_t i = 0; i < rows_; ++i) {
       for (int64_t j = 0; j < columns_; ++j) {

@@ -28,7 +28,8 @@ I2F_TEST(crop_tokens) {
         for (int64_t k = 0; k < c; ++k) expected.push_back(x.floats[(i * w + j) * c + k]);
       }
     }
-    expect_close(crop(x, {h, w}, {left, top, right, bottom}), 0, {bottom - top, right - left, c}, expected, 0.0, "random box");
+    const Result result = crop(x, {h, w}, {left, top, right, bottom});
+    expect_close(result, 0, {bottom - top, right - left, c}, expected, 0.0, "random box");
   }
   expect_close(crop(random.tensor({6, 0}), {2, 3}, {0, 0, 3, 1}), 0, {1, 3, 0}, {}, 0.0, "no channels");
 }
@@ -37,12 +38,13 @@ I2F_TEST(crop_tokens_errors) {
   Random random(2);
   const OrtValue x = random.tensor({12, 5});
   const int64_t huge = INT64_MAX;
-  expect_error(crop(x, {3, 5}, {0, 0, 1, 1}), "CropTokens: input 'grid' holds 3 x 5, expected rows x columns of 12", "grid");
+  expect_error(crop(x, {3, 5}, {0, 0, 1, 1}), "CropTokens: input 'grid' holds 3 x 5, expected rows x columns of 12",
+               "grid");
   expect_error(crop(x, {-3, -4}, {0, 0, 1, 1}), "input 'grid'", "negative grid");
   expect_error(crop(x, {huge, huge}, {0, 0, 1, 1}), "input 'grid'", "overflowing grid");
   for (const std::vector<int64_t>& box : std::vector<std::vector<int64_t>>{
-           {-1, 0, 2, 2}, {0, -1, 2, 2}, {0, 0, 5, 2}, {0, 0, 2, 4}, {2, 0, 2, 2}, {0, 2, 2, 2}, {3, 0, 1, 2}, {0, 3, 2, 1},
-           {0, 0, huge, huge}, {INT64_MIN, 0, 1, 1}, {huge, huge, INT64_MIN, INT64_MIN}}) {
+           {-1, 0, 2, 2}, {0, -1, 2, 2}, {0, 0, 5, 2}, {0, 0, 2, 4}, {2, 0, 2, 2}, {0, 2, 2, 2}, {3, 0, 1, 2},
+           {0, 3, 2, 1}, {0, 0, huge, huge}, {INT64_MIN, 0, 1, 1}, {huge, huge, INT64_MIN, INT64_MIN}}) {
     expect_error(crop(x, {3, 4}, box), "CropTokens: input 'box' is (", "box");
   }
   expect_error(crop(random.tensor({0, 5}), {0, 4}, {0, 0, 1, 1}), "within 4 columns and 0 rows", "empty grid");

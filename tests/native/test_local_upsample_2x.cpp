@@ -147,16 +147,19 @@ I2F_TEST(local_upsample_2x) {
       c.in = channel[0];
       c.out = channel[1];
       c.activation = round % 2;
-      check(c, random_tensors(random, c), "random box, channels " + std::to_string(c.in) + " -> " + std::to_string(c.out));
+      const std::string sizes = std::to_string(c.in) + " -> " + std::to_string(c.out);
+      check(c, random_tensors(random, c), "random box, channels " + sizes);
     }
   }
 }
 
 I2F_TEST(local_upsample_2x_shapes) {
   Random random(2);
-  // Left, top, right, bottom of a grid of 3 x 4 tokens: single tokens in every corner and inside, whole rows and columns.
+  // Left, top, right, bottom of a grid of 3 x 4 tokens: single tokens in every corner and inside, whole rows and
+  // columns.
   for (const Shape& box : std::vector<Shape>{
-           {0, 0, 1, 1}, {3, 0, 4, 1}, {0, 2, 1, 3}, {3, 2, 4, 3}, {1, 1, 2, 2}, {0, 1, 4, 2}, {2, 0, 3, 3}, {0, 0, 4, 3}}) {
+           {0, 0, 1, 1}, {3, 0, 4, 1}, {0, 2, 1, 3}, {3, 2, 4, 3}, {1, 1, 2, 2}, {0, 1, 4, 2}, {2, 0, 3, 3},
+           {0, 0, 4, 3}}) {
     for (const Shape& channel : std::vector<Shape>{{4, 1}, {3, 4}, {5, 16}}) {
       const Case c = {3, 4, 2, box[0], box[1], box[2], box[3], channel[0], channel[1], 1};
       check(c, random_tensors(random, c), "box of the coarsest level");
@@ -233,22 +236,24 @@ I2F_TEST(local_upsample_2x_errors) {
   expect_error(with_box(3, 0, 1, 2), box_error, "right before left");
   expect_error(with_box(1, 1, 3, 1), box_error, "empty");
   expect_error(with_box(INT64_MIN, 0, INT64_MAX, 2), box_error, "absurd");
-  expect_error(with_box(1, 0, 3, 3), "input 'x' has 4 rows and 4 columns, expected half of the box's 12 x 8", "other box");
+  expect_error(with_box(1, 0, 3, 3), "input 'x' has 4 rows and 4 columns, expected half of the box's 12 x 8",
+               "other box");
 
   const auto with = [&](OrtValue Tensors::*member, Shape shape) {
     Tensors changed = t;
     changed.*member = random.tensor(std::move(shape));
     return upsample(good, changed);
   };
-  expect_error(with(&Tensors::edge, {12, 16, 7}), "input 'edge_rows' has shape [2, 3, 16, 6], expected", "edge channels");
+  expect_error(with(&Tensors::edge, {12, 16, 7}), "input 'edge_rows' has shape [2, 3, 16, 6], expected",
+               "edge channels");
   expect_error(with(&Tensors::edge_rows, {2, 3, 15, 6}), "input 'edge_rows'", "rows");
   expect_error(with(&Tensors::edge_rows, {2, 4, 16, 6}), "input 'edge_corners'", "token rows");
   expect_error(with(&Tensors::edge_columns, {2, 11, 4, 6}), "input 'edge_columns'", "columns");
   expect_error(with(&Tensors::edge_corners, {2, 2, 3, 5, 6}), "input 'edge_corners'", "corners");
   expect_error(with(&Tensors::norm_weight, {4}), "input 'norm_weight' has shape [4], expected [Ci=5]", "norm weight");
   expect_error(with(&Tensors::norm_bias, {6}), "input 'norm_bias'", "norm bias");
-  expect_error(with(&Tensors::weight, {6, 5, 3, 2}), "input 'weight' has shape [6, 5, 3, 2], expected [Co=6, Ci=5, 3=3, 3=3]",
-               "kernel size");
+  expect_error(with(&Tensors::weight, {6, 5, 3, 2}),
+               "input 'weight' has shape [6, 5, 3, 2], expected [Co=6, Ci=5, 3=3, 3=3]", "kernel size");
   expect_error(with(&Tensors::weight, {6, 4, 3, 3}), "input 'weight'", "weight channels");
 
   // Sizes that agree with each other, but not as pixels of tokens.
@@ -260,7 +265,8 @@ I2F_TEST(local_upsample_2x_errors) {
   expect_error(upsample(odd, uneven), "input 'edge' covers 12 x 16 pixels, expected the same whole number", "uneven");
   Case none = good;
   none.in = 0;
-  expect_error(upsample(none, random_tensors(random, none)), "input 'x' has shape [4, 4, 0], expected at least one", "no Ci");
+  expect_error(upsample(none, random_tensors(random, none)), "input 'x' has shape [4, 4, 0], expected at least one",
+               "no Ci");
   Case act = good;
   act.activation = 2;
   expect_error(upsample(act, t), "the attribute 'activation' is 2, expected 0 (none) or 1 (SiLU)", "activation");

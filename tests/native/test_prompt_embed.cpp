@@ -174,7 +174,8 @@ I2F_TEST(prompt_embed_errors) {
     labels.bytes[47 * 32 + 31] = value;
     return embed(labels, w);
   };
-  expect_error(with_label(0, 0, 5), "PromptEmbed: input 'labels' holds 5 at row 0, column 0, expected labels 0 .. 4", "5");
+  expect_error(with_label(0, 0, 5), "PromptEmbed: input 'labels' holds 5 at row 0, column 0, expected labels 0 .. 4",
+               "5");
   expect_error(with_label(20, 31, 255), "holds 255 at row 20, column 31", "255");
   expect_error(with_label(33, 7, 128), "holds 128 at row 33, column 7", "128");
   OrtValue all = uniform_map(2, 2, 200);
@@ -187,7 +188,8 @@ I2F_TEST(prompt_embed_errors) {
   expect_error(sized(16, 17), "input 'labels' has 16 rows and 17 columns", "columns");
   Weights changed = w;
   changed.embeds = random.tensor({4, 5});
-  expect_error(embed(uniform_map(1, 1, 0), changed), "input 'ref_embeds' has shape [4, 5], expected [5=5, 5=5]", "embeds");
+  expect_error(embed(uniform_map(1, 1, 0), changed), "input 'ref_embeds' has shape [4, 5], expected [5=5, 5=5]",
+               "embeds");
   changed = w;
   changed.weights[2] = random.tensor({6, 4, 3, 3});
   expect_error(embed(uniform_map(1, 1, 0), changed), "input 'w2' has shape [6, 4, 3, 3], expected [C2, C1=5, 3=3, 3=3]",
