@@ -20,7 +20,7 @@ import torch
 import torch.nn.functional as F
 from machine import describe, gemm_rate
 from scenarios import Scenario, later_click, scenarios
-from timing import Times, interleaved
+from timing import Times, calls, interleaved
 from work import decoder_gflop
 
 from inter2former_onnx import Segmenter
@@ -117,16 +117,12 @@ def encoded(folder: Path, segmenter: Segmenter) -> EncodedImage:
     return result
 
 
-def click_engine(image: EncodedImage, scenario: Scenario) -> Callable[[], object]:
-    """One click through the public API; the session is set up outside the measured call."""
+def click_engine(image: EncodedImage, scenario: Scenario, times: int) -> Callable[[], object]:
+    """One click through the public API, for up to `times` calls; sessions are set up outside what is measured."""
     scale = image.geometry.scale
     x, y = int(scenario.x / scale), int(scenario.y / scale)
-    sessions = iter(lambda: image.session(labels=scenario.labels), None)
-
-    def run() -> object:
-        return next(sessions).click(x, y, scenario.positive)
-
-    return run
+    sessions = [image.session(labels=scenario.labels) for _ in range(times)]
+    return lambda: sessions.pop().click(x, y, scenario.positive)
 
 
 def click_dense(image: EncodedImage, scenario: Scenario) -> Callable[[], object]:
@@ -209,11 +205,12 @@ def measure(config: str, size: int, cases: list[Scenario], args: argparse.Namesp
         embed = torch.from_numpy(image.arrays["embed"].copy()).permute(2, 0, 1).contiguous()
         edges = [torch.randn(dim, grid * 2 ** (i + 1), grid * 2 ** (i + 1)) for i, dim in enumerate(dims)]
         features = ImageFeatures(embed, edges)
+    turns = calls(args.rounds)
     for case in cases:
-        contestants = {"click": click_engine(image, case), "dense": click_dense(image, case)}
+        contestants = {"click": click_engine(image, case, turns), "dense": click_dense(image, case)}
         if portable is not None:
             shared = EncodedImage(portable, image.height, image.width, image.arrays)
-            contestants["portable"] = click_engine(shared, case)
+            contestants["portable"] = click_engine(shared, case, turns)
         if model is not None and features is not None:
             contestants["torch"] = click_torch(model, features, image, case)
         times = interleaved(contestants, args.rounds)

@@ -7,6 +7,9 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+WARM_UP = 2  # rounds before the timed ones
+RUNS_PER_TURN = 2  # the first brings a contestant's data and threads back from what the others did; the last is timed
+
 
 @dataclass(frozen=True)
 class Times:
@@ -34,19 +37,25 @@ class Times:
         return f"{1e3 * self.median:8.2f} ms  [{1e3 * low:.2f} .. {1e3 * high:.2f}]"
 
 
-def interleaved(contestants: Mapping[str, Callable[[], object]], rounds: int, warm_up: int = 2) -> dict[str, Times]:
-    """Run each contestant once per round, in turn.
+def interleaved(contestants: Mapping[str, Callable[[], object]], rounds: int) -> dict[str, Times]:
+    """Time each contestant once per round, in turn, right after an untimed run of its own.
 
     Args:
-        contestants: what to time, by name.
-        rounds: timed rounds, at least 1.
-        warm_up: rounds before, not counted.
+        contestants: what to time, by name. Each is called `calls(rounds)` times.
+        rounds: timed rounds, at least 1; `WARM_UP` more come before them.
     """
     seconds: dict[str, list[float]] = {name: [] for name in contestants}
-    for turn in range(warm_up + rounds):
+    for turn in range(WARM_UP + rounds):
         for name, run in contestants.items():
-            start = time.perf_counter()
-            run()
-            if turn >= warm_up:
-                seconds[name].append(time.perf_counter() - start)
+            for _ in range(RUNS_PER_TURN):
+                start = time.perf_counter()
+                run()
+                elapsed = time.perf_counter() - start
+            if turn >= WARM_UP:
+                seconds[name].append(elapsed)
     return {name: Times(tuple(runs)) for name, runs in seconds.items()}
+
+
+def calls(rounds: int) -> int:
+    """How often `interleaved` calls each contestant."""
+    return (WARM_UP + rounds) * RUNS_PER_TURN

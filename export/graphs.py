@@ -104,7 +104,7 @@ class DecoderGraph(nn.Module):
                 int(upsampler.activation),
                 norm.eps,
             )
-        return crop.squeeze(2), box, localisation
+        return crop, box, localisation  # a squeeze would copy the whole map
 
 
 @dataclass(frozen=True)
@@ -174,7 +174,7 @@ def decoder_spec(model: Inter2Former) -> GraphSpec:
         "threshold": (),
     }
     outputs: dict[str, Shape] = {
-        "logits": ("box_height", "box_width"),
+        "logits": ("box_height", "box_width", 1),
         "box": (4,),
         "localisation": ("rows", "columns"),
     }

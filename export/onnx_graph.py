@@ -81,7 +81,7 @@ def parameter_count(model: onnx.ModelProto) -> int:
 
 
 def op_counts(model: onnx.ModelProto) -> dict[str, dict[str, int]]:
-    """How often each op occurs in the graph and in the function bodies it carries: {domain: {op: count}}."""
+    """How often each op occurs in the graph: {domain: {op: count}}."""
     counts: dict[str, dict[str, int]] = {}
     for node in model.graph.node:
         ops = counts.setdefault(node.domain or "ai.onnx", {})

@@ -132,7 +132,7 @@ class Segmenter:
         feed.update((name, image.arrays[name]) for name in self._encoded_inputs)
         logits, tokens = self._graphs["decoder"].run(["logits", "box"], feed)
         box = Box(*(int(edge) for edge in tokens)).scaled(patch)
-        return Decoded(logits, box)
+        return Decoded(logits.reshape(box.height, box.width), box)
 
     @cached_property
     def _encoded_inputs(self) -> list[str]:

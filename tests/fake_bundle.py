@@ -174,10 +174,12 @@ def _decoder(grid: int) -> onnx.GraphProto:
         node("Resize", ["crop4", "", "scales"], ["large4"], mode="nearest"),
         node("Squeeze", ["large4", "front"], ["large"]),
         node("Add", ["large", "no_edges"], ["large_edges"]),
-        node("Add", ["large_edges", "no_tokens_f"], ["logits"]),
+        node("Add", ["large_edges", "no_tokens_f"], ["map"]),
+        node("Unsqueeze", ["map", "last"], ["logits"]),
     ]
     constants = _constants(
         nothing=np.float32(0),
+        last=np.array([2]),
         tokens=np.array([grid * grid]),
         zero=np.array([0]),
         two=np.array([2]),
@@ -205,7 +207,7 @@ def _decoder(grid: int) -> onnx.GraphProto:
             value("threshold", T.FLOAT, []),
         ],
         [
-            value("logits", T.FLOAT, ["box_height", "box_width"]),
+            value("logits", T.FLOAT, ["box_height", "box_width", 1]),
             value("box", T.INT64, [4]),
             value("localisation", T.FLOAT, ["rows", "columns"]),
         ],

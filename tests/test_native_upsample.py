@@ -82,7 +82,7 @@ def published(rng: np.random.Generator, level: int, tokens: int) -> Case:
     margin = 2
     box = (margin, margin, margin + tokens, margin + tokens)
     side = tokens + 2 * margin
-    return local_upsample_2x_case(rng, level, side, side, box, *PUBLISHED[level : level + 2], int(level < 3))
+    return local_upsample_2x_case(rng, level, side, side, box, PUBLISHED[level], PUBLISHED[level + 1], int(level < 3))
 
 
 @pytest.mark.parametrize("isa", instruction_sets())

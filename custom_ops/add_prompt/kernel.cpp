@@ -32,10 +32,11 @@ class AddPrompt final : public Kernel {
     // Written so that no sum can overflow.
     if (top < 0 || left < 0 || rh.value > h.value || rw.value > w.value || top > h.value - rh.value ||
         left > w.value - rw.value) {
-      context.fail("input 'offset' holds (%lld, %lld), expected a place for a region of %lld x %lld tokens in a grid of "
-                   "%lld x %lld",
-                   static_cast<long long>(top), static_cast<long long>(left), static_cast<long long>(rh.value),
-                   static_cast<long long>(rw.value), static_cast<long long>(h.value), static_cast<long long>(w.value));
+      context.fail(
+          "input 'offset' holds (%lld, %lld), expected a place for a region of %lld x %lld tokens in a grid of "
+          "%lld x %lld",
+          static_cast<long long>(top), static_cast<long long>(left), static_cast<long long>(rh.value),
+          static_cast<long long>(rw.value), static_cast<long long>(h.value), static_cast<long long>(w.value));
     }
     float* x = context.f32_output(0, {h.value * w.value, c.value});
 
@@ -47,8 +48,7 @@ class AddPrompt final : public Kernel {
       for (int64_t row = task * kTokenRows; row < last; ++row) {
         for (int64_t column = 0; column < w.value; ++column) {
           const bool inside = row >= top && row < bottom && column >= left && column < right;
-          const float* added =
-              inside ? prompt + ((row - top) * rw.value + column - left) * width : background;
+          const float* added = inside ? prompt + ((row - top) * rw.value + column - left) * width : background;
           const int64_t token = row * w.value + column;
           add_rows(embed + token * width, added, width, x + token * width);
         }

@@ -1,7 +1,8 @@
-// Full attention of a tile of queries over all keys as a streaming softmax: scores exist for one block of keys at a time.
+// Full attention of a tile of queries over all keys as a streaming softmax: scores exist for one block of keys at a
+// time.
 //
-// A tile holds kPanel queries side by side in the vector lanes, everything is transposed: scores [keys][queries], output
-// [channels][queries]. Rotated keys and values are read as they lie, and no step works across lanes.
+// A tile holds kPanel queries side by side in the vector lanes, everything is transposed: scores [keys][queries],
+// output [channels][queries]. Rotated keys and values are read as they lie, and no step works across lanes.
 #pragma once
 
 #include "boundary_attention/rotary.hpp"
@@ -12,8 +13,8 @@ namespace I2F_ISA {
 
 // Keys of one block: its scores fit the first-level cache.
 constexpr int64_t kKeyBlock = 96;
-// Scores are powers of two. Where no score can leave +-kSafeScore the softmax needs no shift: sums stay finite and keep their
-// precision (2^60 times a million keys is 2^80).
+// Scores are powers of two. Where no score can leave +-kSafeScore the softmax needs no shift: sums stay finite and keep
+// their precision (2^60 times a million keys is 2^80).
 constexpr float kSafeScore = 60.0f;
 
 constexpr float kLog2E = 1.44269504f;
@@ -30,8 +31,8 @@ I2F_INLINE Grid checked_grid(const Context& context, const char* name, const int
   // Compared by division: a product of absurd sizes could overflow.
   const bool fits = h >= 0 && w >= 0 && (h == 0 || w <= tokens / h) && h * w == tokens;
   if (!fits) {
-    context.fail("input '%s' holds %lld x %lld, expected rows x columns of %lld tokens", name, static_cast<long long>(h),
-                 static_cast<long long>(w), static_cast<long long>(tokens));
+    context.fail("input '%s' holds %lld x %lld, expected rows x columns of %lld tokens", name,
+                 static_cast<long long>(h), static_cast<long long>(w), static_cast<long long>(tokens));
   }
   return {h, w};
 }
@@ -57,10 +58,10 @@ struct KeyValues {
 
 I2F_INLINE int64_t key_value_floats(int64_t tokens, int64_t channels) { return tokens * 2 * channels; }
 
-// Fills `data` (the memory of `target`) for the tokens first .. last-1 from rows of k and v. Writes to norms [heads] the largest
-// sum of squares of a key, NaN if there is a NaN.
-inline void prepare_keys(const RotaryTable& rotary, Grid grid, const float* k, const float* v, int64_t stride, int64_t first,
-                         int64_t last, const KeyValues& target, float* data, float* norms) {
+// Fills `data` (the memory of `target`) for the tokens first .. last-1 from rows of k and v. Writes to norms [heads]
+// the largest sum of squares of a key, NaN if there is a NaN.
+inline void prepare_keys(const RotaryTable& rotary, Grid grid, const float* k, const float* v, int64_t stride,
+                         int64_t first, int64_t last, const KeyValues& target, float* data, float* norms) {
   const int64_t head_dim = target.head_dim;
   for (int64_t head = 0; head < target.heads; ++head) {
     float largest = 0.0f;
@@ -104,7 +105,8 @@ struct AttentionTile {
 };
 
 // The scores of `keys` keys, already as unshifted powers of two, into tile.scores; adds them to the running sums.
-I2F_INLINE void bounded_scores(const AttentionTile& tile, const float* key, int64_t keys, int64_t head_dim, int64_t queries) {
+I2F_INLINE void bounded_scores(const AttentionTile& tile, const float* key, int64_t keys, int64_t head_dim,
+                               int64_t queries) {
   float* scores = tile.scores;
   float* sums = tile.state + kPanel;
   gemm_blocks(key, 2 * head_dim, 1, keys, tile.queries, head_dim, queries, [=](int64_t row, int64_t column, auto& c) {
@@ -124,10 +126,10 @@ I2F_INLINE void bounded_scores(const AttentionTile& tile, const float* key, int6
   });
 }
 
-// The same for scores of any size, shifted by the running maximum. Writes the factor that what was summed up before has to be
-// multiplied with to `rescale` [kPanel].
-I2F_INLINE void shifted_scores(const AttentionTile& tile, const float* key, int64_t keys, int64_t head_dim, int64_t queries,
-                               float* rescale) {
+// The same for scores of any size, shifted by the running maximum. Writes the factor that what was summed up before has
+// to be multiplied with to `rescale` [kPanel].
+I2F_INLINE void shifted_scores(const AttentionTile& tile, const float* key, int64_t keys, int64_t head_dim,
+                               int64_t queries, float* rescale) {
   float* scores = tile.scores;
   gemm(key, 2 * head_dim, 1, keys, tile.queries, head_dim, queries,
        [=](int64_t row, int64_t column, Vec value) { store(scores + row * kPanel + column, value); });
@@ -186,11 +188,11 @@ inline void attend_head(const AttentionTile& tile, const KeyValues& keys, int64_
   }
 }
 
-// The attention of `count` <= kPanel queries to out [heads * head_dim][kPanel]. Query i is row rows[i] of q (null: row i) at
-// grid position positions[i]; key_norms [heads] as prepare_keys found them.
-inline void attend_tile(const AttentionTile& tile, const RotaryTable& rotary, Grid grid, const float* q, int64_t q_stride,
-                        const int64_t* rows, const int64_t* positions, int64_t count, const KeyValues& keys,
-                        const float* key_norms, float* out) {
+// The attention of `count` <= kPanel queries to out [heads * head_dim][kPanel]. Query i is row rows[i] of q (null: row
+// i) at grid position positions[i]; key_norms [heads] as prepare_keys found them.
+inline void attend_tile(const AttentionTile& tile, const RotaryTable& rotary, Grid grid, const float* q,
+                        int64_t q_stride, const int64_t* rows, const int64_t* positions, int64_t count,
+                        const KeyValues& keys, const float* key_norms, float* out) {
   const int64_t head_dim = keys.head_dim;
   const float scale = kLog2E / sqrtf(static_cast<float>(head_dim));
   float* rotated = tile.queries + head_dim * kPanel;

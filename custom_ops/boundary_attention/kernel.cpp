@@ -1,6 +1,7 @@
-// BoundaryAttention: rotary attention of the boundary tokens over all tokens, scores never stored beyond one block of keys.
-#include "boundary_attention/attention.hpp"
+// BoundaryAttention: rotary attention of the boundary tokens over all tokens, scores never stored beyond one block of
+// keys.
 #include "native/kernel.hpp"
+#include "boundary_attention/attention.hpp"
 #include "native/memory.hpp"
 
 namespace i2f {
@@ -9,9 +10,9 @@ namespace {
 
 enum Input : size_t { kQ, kK, kV, kBoundary, kGrid, kFreqs, kInputCount };
 
-const PortDefinition kInputs[kInputCount] = {{"q", Element::kFloat},        {"k", Element::kFloat},
-                                             {"v", Element::kFloat},        {"boundary", Element::kInt64},
-                                             {"grid", Element::kInt64},     {"freqs", Element::kFloat}};
+const PortDefinition kInputs[kInputCount] = {{"q", Element::kFloat},    {"k", Element::kFloat},
+                                             {"v", Element::kFloat},    {"boundary", Element::kInt64},
+                                             {"grid", Element::kInt64}, {"freqs", Element::kFloat}};
 const PortDefinition kOutputs[] = {{"y", Element::kFloat}};
 
 // Tokens whose keys one task rotates.
@@ -61,7 +62,8 @@ class BoundaryAttention final : public Kernel {
                              bytes_of<float>(AttentionTile::state_floats()), bytes_of<float>(channels * kPanel)});
       const AttentionTile tile = {scratch.part<float>(0), scratch.part<float>(1), scratch.part<float>(2)};
       float* out = scratch.part<float>(3);
-      attend_tile(tile, rotary, grid, q + first * channels, channels, nullptr, boundary + first, count, keys, norms, out);
+      attend_tile(tile, rotary, grid, q + first * channels, channels, nullptr, boundary + first, count, keys, norms,
+                  out);
       for (int64_t i = 0; i < count; ++i) {
         for (int64_t j = 0; j < channels; ++j) y[(first + i) * channels + j] = out[j * kPanel + i];
       }
@@ -75,7 +77,7 @@ class BoundaryAttention final : public Kernel {
 }  // namespace
 
 extern const OpDefinition boundary_attention_op;
-const OpDefinition boundary_attention_op = {"BoundaryAttention", kInputs, kInputCount, kOutputs, 1,
+const OpDefinition boundary_attention_op = {"BoundaryAttention",      kInputs, kInputCount, kOutputs, 1,
                                             BoundaryAttention::create};
 
 }  // namespace I2F_ISA

@@ -1,5 +1,5 @@
-// Rotary position embedding in two dimensions: the first half of a head's channels turns with the token's row, the second
-// half with its column, two neighbouring channels sharing one frequency.
+// Rotary position embedding in two dimensions: the first half of a head's channels turns with the token's row, the
+// second half with its column, two neighbouring channels sharing one frequency.
 #pragma once
 
 #include <math.h>
@@ -19,8 +19,8 @@ class RotaryTable {
   RotaryTable(const float* freqs, int64_t head_dim, int64_t positions, float* memory)
       : table_(memory), half_(head_dim / 2) {
     for (int64_t j = 0; j < head_dim / 4; ++j) {
-      // Turning by one step at a time in double precision is far cheaper than a cosine and a sine per position. The angle of the
-      // definition is a float32 product; what its rounding changes is put in to second order.
+      // Turning by one step at a time in double precision is far cheaper than a cosine and a sine per position. The
+      // angle of the definition is a float32 product; what its rounding changes is put in to second order.
       const double frequency = static_cast<double>(freqs[j]);
       const double step_cosine = cos(frequency);
       const double step_sine = sin(frequency);

@@ -6,8 +6,7 @@ namespace i2f {
 namespace I2F_ISA {
 namespace {
 
-const PortDefinition kInputs[] = {
-    {"x", Element::kFloat}, {"boundary", Element::kInt64}, {"other", Element::kInt64}};
+const PortDefinition kInputs[] = {{"x", Element::kFloat}, {"boundary", Element::kInt64}, {"other", Element::kInt64}};
 const PortDefinition kOutputs[] = {{"x_boundary", Element::kFloat}, {"x_other", Element::kFloat}};
 
 // Rows of one task: enough to be worth a thread's attention.

@@ -46,7 +46,8 @@ class BoundaryScatter final : public Kernel {
 }  // namespace
 
 extern const OpDefinition boundary_scatter_op;
-const OpDefinition boundary_scatter_op = {"BoundaryScatter", kInputs, kInputCount, kOutputs, 1, BoundaryScatter::create};
+const OpDefinition boundary_scatter_op = {"BoundaryScatter", kInputs, kInputCount,
+                                          kOutputs,          1,       BoundaryScatter::create};
 
 }  // namespace I2F_ISA
 }  // namespace i2f

@@ -1,5 +1,6 @@
-// Attention over binary codes of the keys. All tokens fall into at most 2^B buckets, and a bucket's key is a sum of one row per
-// bit, so e^(q . key) is a product of one factor per bit: 2 B dot products and exponentials a query instead of 2^B.
+// Attention over binary codes of the keys. All tokens fall into at most 2^B buckets, and a bucket's key is a sum of one
+// row per bit, so e^(q . key) is a product of one factor per bit: 2 B dot products and exponentials a query instead of
+// 2^B.
 //
 // As in attention.hpp, a tile holds kPanel queries side by side in the vector lanes.
 #pragma once
@@ -11,11 +12,13 @@ namespace i2f {
 namespace I2F_ISA {
 
 constexpr int64_t kMaxBits = 12;
-// Each factor is at most 1 (the larger of a bit's two is exactly 1), so the heaviest bucket has weight 1, but it may be empty.
-// Below this sum of the occupied buckets' weights some may have been lost to underflow, and the exact maximum is used instead.
+// Each factor is at most 1 (the larger of a bit's two is exactly 1), so the heaviest bucket has weight 1, but it may be
+// empty. Below this sum of the occupied buckets' weights some may have been lost to underflow, and the exact maximum is
+// used instead.
 constexpr float kLeastDenominator = 8.67361738e-19f;  // 2^-60
 
-// What one pass over a chunk of tokens finds, [2^bits] each: sums of the values [2^bits][channels] and numbers of tokens.
+// What one pass over a chunk of tokens finds, [2^bits] each: sums of the values [2^bits][channels] and numbers of
+// tokens.
 struct BucketSums {
   float* values;
   float* counts;
@@ -23,7 +26,8 @@ struct BucketSums {
 
 I2F_INLINE int64_t checked_bits(const Context& context, int64_t bits) {
   if (bits < 1 || bits > kMaxBits) {
-    context.fail("codes of %lld bits, expected 1 to %lld", static_cast<long long>(bits), static_cast<long long>(kMaxBits));
+    context.fail("codes of %lld bits, expected 1 to %lld", static_cast<long long>(bits),
+                 static_cast<long long>(kMaxBits));
   }
   return bits;
 }
@@ -43,7 +47,8 @@ struct CodeProjection {
   }
 };
 
-// Adds the tokens first .. last-1 (rows of k and v, `stride` apart) up by their codes. `codes` has room for last - first.
+// Adds the tokens first .. last-1 (rows of k and v, `stride` apart) up by their codes. `codes` has room for last -
+// first.
 inline void sum_buckets(const CodeProjection& projection, const float* k, const float* v, int64_t stride, int64_t first,
                         int64_t last, int32_t* codes, const BucketSums& sums) {
   const int64_t channels = projection.channels;
@@ -70,7 +75,8 @@ inline void sum_buckets(const CodeProjection& projection, const float* k, const 
   }
 }
 
-// The occupied buckets: their codes, and per head a table [count][head_dim + 1] of the sum of values and the number of tokens.
+// The occupied buckets: their codes, and per head a table [count][head_dim + 1] of the sum of values and the number of
+// tokens.
 struct Buckets {
   int32_t* codes;
   float* table;
@@ -122,12 +128,11 @@ class BsqMemory {
         bits_(bits),
         heads_(heads),
         head_dim_(head_dim),
-        scratch_({bytes_of<float>(packed_floats(heads * head_dim, bits)),
-                  bytes_of<float>(CodeProjection::bias_floats(bits)),
-                  bytes_of<float>(chunks() * buckets() * heads * head_dim), bytes_of<float>(chunks() * buckets()),
-                  bytes_of<int32_t>(tokens), bytes_of<int32_t>(buckets()),
-                  bytes_of<float>(Buckets::table_floats(buckets(), heads, head_dim)),
-                  bytes_of<BucketSums>(chunks())}) {}
+        scratch_(
+            {bytes_of<float>(packed_floats(heads * head_dim, bits)), bytes_of<float>(CodeProjection::bias_floats(bits)),
+             bytes_of<float>(chunks() * buckets() * heads * head_dim), bytes_of<float>(chunks() * buckets()),
+             bytes_of<int32_t>(tokens), bytes_of<int32_t>(buckets()),
+             bytes_of<float>(Buckets::table_floats(buckets(), heads, head_dim)), bytes_of<BucketSums>(chunks())}) {}
 
   I2F_INLINE int64_t chunks() const { return ceil_div(tokens_, kChunk); }
 
@@ -176,7 +181,6 @@ struct BsqTile {
   float* low;      // [2^(bits - bits / 2)][kPanel]: of the others
   float* weights;  // [buckets][kPanel]
   float* sums;     // [head_dim + 1][kPanel]
-
 };
 
 class BsqScratch {
@@ -196,8 +200,8 @@ class BsqScratch {
   Scratch scratch_;
 };
 
-// Expands the bits first_bit .. last_bit-1 into a table of all their combinations, the first bit most significant. `kSum`: a
-// combination is the sum of its scores; otherwise the product of e^(score - larger score of the bit).
+// Expands the bits first_bit .. last_bit-1 into a table of all their combinations, the first bit most significant.
+// `kSum`: a combination is the sum of its scores; otherwise the product of e^(score - larger score of the bit).
 template <bool kSum>
 inline void expand_bits(const float* scores, int64_t bits, int64_t first_bit, int64_t last_bit, int64_t queries,
                         float* table) {
@@ -241,8 +245,8 @@ inline void exact_weights(const BsqTile& tile, const Buckets& buckets, int64_t q
     Vec largest = set(-INFINITY);
     for (int64_t m = 0; m < buckets.count; ++m) {
       const int64_t code = buckets.codes[m];
-      const Vec score = load(tile.high + (code >> low_bits) * kPanel + column) +
-                        load(tile.low + (code & low_mask) * kPanel + column);
+      const Vec score =
+          load(tile.high + (code >> low_bits) * kPanel + column) + load(tile.low + (code & low_mask) * kPanel + column);
       store(tile.weights + m * kPanel + column, score);
       largest = max(score, largest);
     }
@@ -253,8 +257,8 @@ inline void exact_weights(const BsqTile& tile, const Buckets& buckets, int64_t q
   }
 }
 
-// One head for `queries` <= kPanel queries, whose transposed scaled rows are in tile.queries, to out [head_dim][kPanel].
-// `codebook` [2 * bits] rows of `channels` floats, offset to the head.
+// One head for `queries` <= kPanel queries, whose transposed scaled rows are in tile.queries, to out
+// [head_dim][kPanel]. `codebook` [2 * bits] rows of `channels` floats, offset to the head.
 inline void bsq_head(const BsqTile& tile, const Buckets& buckets, const float* codebook, int64_t channels, int64_t head,
                      int64_t queries, float* out) {
   const int64_t bits = buckets.bits;
@@ -293,7 +297,8 @@ inline void bsq_head(const BsqTile& tile, const Buckets& buckets, const float* c
   }
 }
 
-// The attention of `count` <= kPanel queries to out [heads * head_dim][kPanel]. Query i is row rows[i] of q (null: row i).
+// The attention of `count` <= kPanel queries to out [heads * head_dim][kPanel]. Query i is row rows[i] of q (null: row
+// i).
 inline void bsq_tile(const BsqTile& tile, const float* q, int64_t q_stride, const int64_t* rows, int64_t count,
                      const Buckets& buckets, const float* codebook, float* out) {
   const int64_t head_dim = buckets.head_dim;

@@ -1,6 +1,6 @@
 // BSQAttention: attention of the other tokens over the buckets of binary codes.
-#include "bsq_attention/bsq.hpp"
 #include "native/kernel.hpp"
+#include "bsq_attention/bsq.hpp"
 #include "native/memory.hpp"
 
 namespace i2f {
@@ -9,9 +9,9 @@ namespace {
 
 enum Input : size_t { kQ, kK, kV, kCodeWeight, kCodeBias, kCodebook, kInputCount };
 
-const PortDefinition kInputs[kInputCount] = {{"q", Element::kFloat},           {"k", Element::kFloat},
-                                             {"v", Element::kFloat},           {"code_weight", Element::kFloat},
-                                             {"code_bias", Element::kFloat},   {"codebook", Element::kFloat}};
+const PortDefinition kInputs[kInputCount] = {{"q", Element::kFloat},         {"k", Element::kFloat},
+                                             {"v", Element::kFloat},         {"code_weight", Element::kFloat},
+                                             {"code_bias", Element::kFloat}, {"codebook", Element::kFloat}};
 const PortDefinition kOutputs[] = {{"y", Element::kFloat}};
 
 class BsqAttention final : public Kernel {

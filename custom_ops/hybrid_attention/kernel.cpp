@@ -1,8 +1,8 @@
-// HybridAttention: x + proj(attention of both routes), fused. Queries are gathered while they are rotated, and a tile's result
-// goes through the output projection and the residual addition straight to its rows of the output.
+// HybridAttention: x + proj(attention of both routes), fused. Queries are gathered while they are rotated, and a tile's
+// result goes through the output projection and the residual addition straight to its rows of the output.
+#include "native/kernel.hpp"
 #include "boundary_attention/attention.hpp"
 #include "bsq_attention/bsq.hpp"
-#include "native/kernel.hpp"
 #include "native/memory.hpp"
 
 namespace i2f {
@@ -10,7 +10,18 @@ namespace I2F_ISA {
 namespace {
 
 enum Input : size_t {
-  kX, kQkv, kBoundary, kOther, kGrid, kFreqs, kCodeWeight, kCodeBias, kCodebook, kProjWeight, kProjBias, kInputCount
+  kX,
+  kQkv,
+  kBoundary,
+  kOther,
+  kGrid,
+  kFreqs,
+  kCodeWeight,
+  kCodeBias,
+  kCodebook,
+  kProjWeight,
+  kProjBias,
+  kInputCount
 };
 
 const PortDefinition kInputs[kInputCount] = {
@@ -137,7 +148,8 @@ class HybridAttention final : public Kernel {
 }  // namespace
 
 extern const OpDefinition hybrid_attention_op;
-const OpDefinition hybrid_attention_op = {"HybridAttention", kInputs, kInputCount, kOutputs, 1, HybridAttention::create};
+const OpDefinition hybrid_attention_op = {"HybridAttention", kInputs, kInputCount,
+                                          kOutputs,          1,       HybridAttention::create};
 
 }  // namespace I2F_ISA
 }  // namespace i2f

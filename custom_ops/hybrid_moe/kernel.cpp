@@ -1,6 +1,6 @@
-// HybridMoE: LayerNorm, the shared expert, one routed expert for boundary tokens, and the residual, in two passes over tiles of
-// tokens whose intermediate values never leave the cache. The first does everything but the routed experts, the second runs
-// these on the boundary tokens grouped by expert.
+// HybridMoE: LayerNorm, the shared expert, one routed expert for boundary tokens, and the residual, in two passes over
+// tiles of tokens whose intermediate values never leave the cache. The first does everything but the routed experts,
+// the second runs these on the boundary tokens grouped by expert.
 #include <math.h>
 
 #include "hybrid_moe/swiglu.hpp"
@@ -12,39 +12,59 @@ namespace I2F_ISA {
 namespace {
 
 enum Input : size_t {
-  kX, kBoundary, kNormWeight, kNormBias,
-  kSharedW1, kSharedB1, kSharedW2, kSharedB2, kSharedLnWeight, kSharedLnBias, kSharedW3, kSharedB3,
-  kSharedGateWeight, kSharedGateBias,
-  kSelectW1, kSelectB1, kSelectW2, kSelectB2, kSelectLnWeight, kSelectLnBias, kSelectW3, kSelectB3,
-  kExpertGateWeight, kExpertGateBias, kExpertBias, kInputCount
+  kX,
+  kBoundary,
+  kNormWeight,
+  kNormBias,
+  kSharedW1,
+  kSharedB1,
+  kSharedW2,
+  kSharedB2,
+  kSharedLnWeight,
+  kSharedLnBias,
+  kSharedW3,
+  kSharedB3,
+  kSharedGateWeight,
+  kSharedGateBias,
+  kSelectW1,
+  kSelectB1,
+  kSelectW2,
+  kSelectB2,
+  kSelectLnWeight,
+  kSelectLnBias,
+  kSelectW3,
+  kSelectB3,
+  kExpertGateWeight,
+  kExpertGateBias,
+  kExpertBias,
+  kInputCount
 };
 
-const PortDefinition kInputs[kInputCount] = {
-    {"x", Element::kFloat},
-    {"boundary", Element::kInt64},
-    {"norm_weight", Element::kFloat},
-    {"norm_bias", Element::kFloat},
-    {"shared_w1", Element::kFloat},
-    {"shared_b1", Element::kFloat},
-    {"shared_w2", Element::kFloat},
-    {"shared_b2", Element::kFloat},
-    {"shared_ln_weight", Element::kFloat},
-    {"shared_ln_bias", Element::kFloat},
-    {"shared_w3", Element::kFloat},
-    {"shared_b3", Element::kFloat},
-    {"shared_gate_weight", Element::kFloat},
-    {"shared_gate_bias", Element::kFloat},
-    {"select_w1", Element::kFloat},
-    {"select_b1", Element::kFloat},
-    {"select_w2", Element::kFloat},
-    {"select_b2", Element::kFloat},
-    {"select_ln_weight", Element::kFloat},
-    {"select_ln_bias", Element::kFloat},
-    {"select_w3", Element::kFloat},
-    {"select_b3", Element::kFloat},
-    {"expert_gate_weight", Element::kFloat},
-    {"expert_gate_bias", Element::kFloat},
-    {"expert_bias", Element::kFloat}};
+const PortDefinition kInputs[kInputCount] = {{"x", Element::kFloat},
+                                             {"boundary", Element::kInt64},
+                                             {"norm_weight", Element::kFloat},
+                                             {"norm_bias", Element::kFloat},
+                                             {"shared_w1", Element::kFloat},
+                                             {"shared_b1", Element::kFloat},
+                                             {"shared_w2", Element::kFloat},
+                                             {"shared_b2", Element::kFloat},
+                                             {"shared_ln_weight", Element::kFloat},
+                                             {"shared_ln_bias", Element::kFloat},
+                                             {"shared_w3", Element::kFloat},
+                                             {"shared_b3", Element::kFloat},
+                                             {"shared_gate_weight", Element::kFloat},
+                                             {"shared_gate_bias", Element::kFloat},
+                                             {"select_w1", Element::kFloat},
+                                             {"select_b1", Element::kFloat},
+                                             {"select_w2", Element::kFloat},
+                                             {"select_b2", Element::kFloat},
+                                             {"select_ln_weight", Element::kFloat},
+                                             {"select_ln_bias", Element::kFloat},
+                                             {"select_w3", Element::kFloat},
+                                             {"select_b3", Element::kFloat},
+                                             {"expert_gate_weight", Element::kFloat},
+                                             {"expert_gate_bias", Element::kFloat},
+                                             {"expert_bias", Element::kFloat}};
 const PortDefinition kOutputs[] = {{"y", Element::kFloat}};
 
 // Tokens of one task.
@@ -175,8 +195,8 @@ class HybridMoe final : public Kernel {
       layer_norm(row, w.data[kNormWeight], w.data[kNormBias], epsilon, w.channels, out);
     }
 
-    // y = x + a * shared expert for the given rows; a is 1, or what the gates say if `chosen` is not null. Then the routed
-    // expert of each row goes to chosen and its share to `share`.
+    // y = x + a * shared expert for the given rows; a is 1, or what the gates say if `chosen` is not null. Then the
+    // routed expert of each row goes to chosen and its share to `share`.
     void shared_tile(const int64_t* rows, int64_t count, int32_t* chosen, float* share) const {
       const int64_t channels = w.channels;
       const int64_t gate_stride = round_up(w.experts + 1, kPanel);
@@ -209,7 +229,8 @@ class HybridMoe final : public Kernel {
           chosen[i] = static_cast<int32_t>(best);
         }
       }
-      const Expert expert = {packed.shared_in, w.data[kSharedLnWeight], w.data[kSharedLnBias], packed.shared_out, 0, epsilon};
+      const Expert expert = {packed.shared_in, w.data[kSharedLnWeight], w.data[kSharedLnBias], packed.shared_out, 0,
+                             epsilon};
       const float* from = x;
       float* to = y;
       run_expert(expert, normal, count, scratch.part<float>(1), [=](int64_t row, int64_t column, Vec value) {
@@ -228,8 +249,8 @@ class HybridMoe final : public Kernel {
           {bytes_of<float>(count * channels), bytes_of<float>(count * packed.select_in.hidden_stride())});
       float* normal = scratch.part<float>(0);
       for (int64_t i = 0; i < count; ++i) normalise(x + boundary[members[i]] * channels, normal + i * channels);
-      const Expert expert = {packed.select_in,  w.data[kSelectLnWeight], w.data[kSelectLnBias],
-                             packed.select_out, index,                   epsilon};
+      const Expert expert = {packed.select_in, w.data[kSelectLnWeight], w.data[kSelectLnBias], packed.select_out, index,
+                             epsilon};
       float* to = y;
       run_expert(expert, normal, count, scratch.part<float>(1), [=](int64_t row, int64_t column, Vec value) {
         const int64_t member = members[row];
@@ -336,8 +357,8 @@ class HybridMoe final : public Kernel {
     return found;
   }
 
-  // Sorts the positions 0 .. count-1 by expert, keeping their order, and cuts each expert's into tiles of nearly equal size.
-  // `starts` has room for experts + 1. Returns the number of tiles.
+  // Sorts the positions 0 .. count-1 by expert, keeping their order, and cuts each expert's into tiles of nearly equal
+  // size. `starts` has room for experts + 1. Returns the number of tiles.
   static int64_t group(const int32_t* chosen, int64_t count, int64_t experts, int64_t* starts, int64_t* order,
                        ExpertTile* tiles) {
     for (int64_t e = 0; e <= experts; ++e) starts[e] = 0;

@@ -7,8 +7,8 @@
 namespace i2f {
 namespace I2F_ISA {
 
-// w1 and w2 of `count` experts side by side: half of the vectors of a panel belong to w1, the other half to the same columns
-// of w2, so both factors of a hidden value meet in registers.
+// w1 and w2 of `count` experts side by side: half of the vectors of a panel belong to w1, the other half to the same
+// columns of w2, so both factors of a hidden value meet in registers.
 struct PackedPair {
   static constexpr int kHalfVectors = kGemmVectors / 2;
   static constexpr int64_t kHalf = kHalfVectors * kLanes;
@@ -61,10 +61,11 @@ struct Expert {
   float epsilon;
 };
 
-// Runs `rows` rows of y [rows, k] through an expert and hands w3 ... + b3 to epilogue(row, column, vector); a vector's lanes
-// beyond the output's columns mean nothing. `hidden` has room for rows * in.hidden_stride() floats.
+// Runs `rows` rows of y [rows, k] through an expert and hands w3 ... + b3 to epilogue(row, column, vector); a vector's
+// lanes beyond the output's columns mean nothing. `hidden` has room for rows * in.hidden_stride() floats.
 template <class Epilogue>
-I2F_INLINE void run_expert(const Expert& expert, const float* y, int64_t rows, float* hidden, const Epilogue& epilogue) {
+I2F_INLINE void run_expert(const Expert& expert, const float* y, int64_t rows, float* hidden,
+                           const Epilogue& epilogue) {
   const PackedPair& in = expert.in;
   const int64_t stride = in.hidden_stride();
   const float* in_bias = in.bias(expert.index);

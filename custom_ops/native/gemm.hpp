@@ -1,8 +1,8 @@
 // Matrix products of token tiles with packed matrices: C[m, n] = A[m, k] B[k, n], C handed to an epilogue in registers.
 //
-// B is packed once (weights: when the kernel is made) into panels of kPanel columns: panel p holds, for each k, the columns
-// p * kPanel .. p * kPanel + kPanel - 1 one after the other, zero where there is no such column. A is read as it lies, through
-// a row stride and a k stride, so rows of tokens and k-major blocks both do.
+// B is packed once (weights: when the kernel is made) into panels of kPanel columns: panel p holds, for each k, the
+// columns p * kPanel .. p * kPanel + kPanel - 1 one after the other, zero where there is no such column. A is read as
+// it lies, through a row stride and a k stride, so rows of tokens and k-major blocks both do.
 #pragma once
 
 #include "kernel.hpp"
@@ -18,7 +18,8 @@ constexpr int kPanel = kGemmVectors * kLanes;
 I2F_INLINE int64_t packed_floats(int64_t k, int64_t n) { return ceil_div(n, kPanel) * kPanel * k; }
 
 // Packs B[k, j] = source[j * column_stride + k * k_stride], 0 <= j < n.
-I2F_INLINE void pack(const float* source, int64_t column_stride, int64_t k_stride, int64_t k, int64_t n, float* packed) {
+I2F_INLINE void pack(const float* source, int64_t column_stride, int64_t k_stride, int64_t k, int64_t n,
+                     float* packed) {
   for (int64_t first = 0; first < n; first += kPanel) {
     const int64_t columns = min_of(kPanel, n - first);
     for (int64_t i = 0; i < k; ++i) {
@@ -29,8 +30,8 @@ I2F_INLINE void pack(const float* source, int64_t column_stride, int64_t k_strid
   }
 }
 
-// R rows by V vectors of C, kept in registers and then handed to epilogue(row, column, c) as Vec (&c)[R][V]. A function of
-// its own: all registers are its.
+// R rows by V vectors of C, kept in registers and then handed to epilogue(row, column, c) as Vec (&c)[R][V]. A function
+// of its own: all registers are its.
 template <int R, int V, class Epilogue>
 I2F_NOINLINE void gemm_block(const float* a, int64_t row_stride, int64_t k_stride, const float* panel, int64_t k,
                              int64_t row, int64_t column, const Epilogue& epilogue) {
@@ -58,8 +59,8 @@ I2F_NOINLINE void gemm_block(const float* a, int64_t row_stride, int64_t k_strid
 
 // The block of `rows` rows, 1 <= rows <= R.
 template <int R, int V, class Epilogue>
-I2F_INLINE void gemm_rows(int64_t rows, const float* a, int64_t row_stride, int64_t k_stride, const float* panel, int64_t k,
-                          int64_t row, int64_t column, const Epilogue& epilogue) {
+I2F_INLINE void gemm_rows(int64_t rows, const float* a, int64_t row_stride, int64_t k_stride, const float* panel,
+                          int64_t k, int64_t row, int64_t column, const Epilogue& epilogue) {
   if (rows == R) {
     gemm_block<R, V>(a, row_stride, k_stride, panel, k, row, column, epilogue);
   } else if constexpr (R > 1) {
@@ -67,11 +68,11 @@ I2F_INLINE void gemm_rows(int64_t rows, const float* a, int64_t row_stride, int6
   }
 }
 
-// All rows of A against V vectors of a panel, in blocks of nearly equal height: a low block at the end would wait for its few
-// multiply-adds to finish, one after the other.
+// All rows of A against V vectors of a panel, in blocks of nearly equal height: a low block at the end would wait for
+// its few multiply-adds to finish, one after the other.
 template <int V, class Epilogue>
-I2F_INLINE void gemm_panel(const float* a, int64_t row_stride, int64_t k_stride, int64_t m, const float* panel, int64_t k,
-                           int64_t column, const Epilogue& epilogue) {
+I2F_INLINE void gemm_panel(const float* a, int64_t row_stride, int64_t k_stride, int64_t m, const float* panel,
+                           int64_t k, int64_t column, const Epilogue& epilogue) {
   const int64_t blocks = ceil_div(m, kGemmRows);
   int64_t row = 0;
   for (int64_t block = 0; block < blocks; ++block) {
@@ -81,11 +82,12 @@ I2F_INLINE void gemm_panel(const float* a, int64_t row_stride, int64_t k_stride,
   }
 }
 
-// Calls epilogue(row, column, c) for blocks Vec (&c)[R][V] that cover C; `column` is a multiple of kLanes, every vector of a
-// block begins below n. The lanes of the last vector that lie beyond n are zero, and nothing may be stored for them.
+// Calls epilogue(row, column, c) for blocks Vec (&c)[R][V] that cover C; `column` is a multiple of kLanes, every vector
+// of a block begins below n. The lanes of the last vector that lie beyond n are zero, and nothing may be stored for
+// them.
 template <class Epilogue>
-I2F_INLINE void gemm_blocks(const float* a, int64_t row_stride, int64_t k_stride, int64_t m, const float* panels, int64_t k,
-                            int64_t n, const Epilogue& epilogue) {
+I2F_INLINE void gemm_blocks(const float* a, int64_t row_stride, int64_t k_stride, int64_t m, const float* panels,
+                            int64_t k, int64_t n, const Epilogue& epilogue) {
   for (int64_t column = 0; column < n; column += kPanel) {
     const float* panel = panels + column * k;
     // A panel with few columns left costs only the vectors that hold them.

@@ -92,8 +92,9 @@ bool has_avx2() { return cpu().avx2; }
 bool has_avx512() { return cpu().avx512; }
 
 // From the plainest to the best.
-const InstructionSet kInstructionSets[] = {
-    {"baseline", always, baseline::op_table}, {"avx2", has_avx2, avx2::op_table}, {"avx512", has_avx512, avx512::op_table}};
+const InstructionSet kInstructionSets[] = {{"baseline", always, baseline::op_table},
+                                           {"avx2", has_avx2, avx2::op_table},
+                                           {"avx512", has_avx512, avx512::op_table}};
 
 #elif defined(I2F_BUILD_NEON)
 

@@ -16,8 +16,8 @@ struct InstructionSet {
   OpTable (*ops)();
 };
 
-// The instruction set to use: the one that INTER2FORMER_ISA names, otherwise the best this machine has. Throws Error if the
-// variable names one that is unknown, not built or not supported by this machine.
+// The instruction set to use: the one that INTER2FORMER_ISA names, otherwise the best this machine has. Throws Error if
+// the variable names one that is unknown, not built or not supported by this machine.
 const InstructionSet& chosen_instruction_set();
 
 }  // namespace i2f

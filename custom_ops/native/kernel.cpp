@@ -88,8 +88,8 @@ TensorView view_of(const OrtApi* api, const OrtValue* value, const char* op, con
   throw Error(message);
 }
 
-// While it lives, subnormal numbers (below 1.2e-38) count as zero in this thread: an operation on one takes a hundred times
-// as long, and nothing here needs them.
+// While it lives, subnormal numbers (below 1.2e-38) count as zero in this thread: an operation on one takes a hundred
+// times as long, and nothing here needs them.
 class FlushSubnormals {
  public:
 #if defined(__x86_64__) || defined(_M_X64)

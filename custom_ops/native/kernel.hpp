@@ -125,8 +125,8 @@ class Context {
   const OpDefinition& op_;
 };
 
-// A kernel of one node. `compute` runs in several threads at once for concurrent runs of a session, so it is const; what
-// it needs to write to comes from Scratch.
+// A kernel of one node. `compute` runs in several threads at once for concurrent runs of a session, so it is const;
+// what it needs to write to comes from Scratch.
 class Kernel {
  public:
   virtual ~Kernel();

@@ -7,7 +7,8 @@ namespace i2f {
 namespace I2F_ISA {
 
 // out[i] = (x[i] - mean) / sqrt(variance + epsilon) * weight[i] + bias[i], i < n. `out` may be `x`.
-I2F_INLINE void layer_norm(const float* x, const float* weight, const float* bias, float epsilon, int64_t n, float* out) {
+I2F_INLINE void layer_norm(const float* x, const float* weight, const float* bias, float epsilon, int64_t n,
+                           float* out) {
   const int64_t whole = n / kLanes * kLanes;
   const int64_t rest = n - whole;
   // Two partial sums hide the latency of the additions.
@@ -46,7 +47,8 @@ I2F_INLINE void layer_norm(const float* x, const float* weight, const float* bia
     store(out + i, fma((load(x + i) - mean_v) * scale, load(weight + i), load(bias + i)));
   }
   if (rest > 0) {
-    const Vec y = fma((load_n(x + whole, rest) - mean_v) * scale, load_n(weight + whole, rest), load_n(bias + whole, rest));
+    const Vec y =
+        fma((load_n(x + whole, rest) - mean_v) * scale, load_n(weight + whole, rest), load_n(bias + whole, rest));
     store_n(out + whole, y, rest);
   }
 }

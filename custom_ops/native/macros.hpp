@@ -1,8 +1,9 @@
 // Compiler differences in one place.
 #pragma once
 
-// Inline functions of headers that are shared between instruction sets must never be emitted as a function of their own:
-// the linker keeps one copy of such a function, and if it kept the AVX-512 one, an older machine would crash in it.
+// Inline functions of headers that are shared between instruction sets must never be emitted as a function of their
+// own: the linker keeps one copy of such a function, and if it kept the AVX-512 one, an older machine would crash in
+// it.
 #if defined(_MSC_VER) && !defined(__clang__)
 #define I2F_INLINE __forceinline
 #define I2F_NOINLINE __declspec(noinline)

@@ -14,7 +14,8 @@ namespace {
 // Blocks of 2^0 .. 2^(kSizeClasses - 1) bytes.
 constexpr int kSizeClasses = 48;
 
-// Aligned memory. The C++17 aligned operator new is missing on older macOS, so the address that malloc gave is kept in front.
+// Aligned memory. The C++17 aligned operator new is missing on older macOS, so the address that malloc gave is kept in
+// front.
 void* allocate(size_t bytes) {
   void* raw = bytes <= SIZE_MAX - 2 * kAlignment ? malloc(bytes + 2 * kAlignment) : nullptr;
   if (raw == nullptr) fail("out of memory: %zu bytes for the native kernels", bytes);
@@ -26,8 +27,9 @@ void* allocate(size_t bytes) {
 
 void release(void* memory) { free(static_cast<void**>(memory)[-1]); }
 
-// Blocks not in use, in a list for each power of two: a request takes the block that was used last among those of its size, so
-// the lists never hold more blocks than were in use at one time. A free block holds the pointer to the next one.
+// Blocks not in use, in a list for each power of two: a request takes the block that was used last among those of its
+// size, so the lists never hold more blocks than were in use at one time. A free block holds the pointer to the next
+// one.
 class BlockLists {
  public:
   ~BlockLists() {

@@ -36,8 +36,9 @@ I2F_INLINE int64_t bytes_of(int64_t count) {
 }
 
 // Scratch space of one task, in up to kMaxParts parts of the given sizes in bytes, each aligned to a cache line and not
-// initialised. The blocks behind it, of sizes that are powers of two, go back to a list that all kernels share, the last used
-// first: there are never more of a size than were in use at the same time, and they are warm in the cache. Throws Error.
+// initialised. The blocks behind it, of sizes that are powers of two, go back to a list that all kernels share, the
+// last used first: there are never more of a size than were in use at the same time, and they are warm in the cache.
+// Throws Error.
 //
 //   Scratch scratch({bytes_of<float>(rows * channels), bytes_of<int32_t>(rows)});
 //   float* values = scratch.part<float>(0);

@@ -1,4 +1,5 @@
-// The part of onnxruntime's C API that the custom ops use, declared here because the onnxruntime wheel ships no headers.
+// The part of onnxruntime's C API that the custom ops use, declared here because the onnxruntime wheel ships no
+// headers.
 //
 // The API is a table of function pointers that only ever grows at its end, so a function is found by its position. The
 // positions and signatures below hold for every onnxruntime from API version 17 (release 1.17) on.
@@ -54,7 +55,8 @@ struct OrtApiBase {
   const char*(I2F_ORT_CALL* GetVersionString)(void);
 };
 
-// What onnxruntime asks of one custom op. `version` says how many of the fields it may read: up to GetEndVersion for 17.
+// What onnxruntime asks of one custom op. `version` says how many of the fields it may read: up to GetEndVersion
+// for 17.
 struct OrtCustomOp {
   uint32_t version;
   void*(I2F_ORT_CALL* CreateKernel)(const OrtCustomOp*, const OrtApi*, const OrtKernelInfo*);
@@ -119,9 +121,8 @@ using OrtReleaseStatus = OrtEntry<93, void(I2F_ORT_CALL*)(OrtStatus*)>;
 using OrtReleaseTensorTypeAndShapeInfo = OrtEntry<99, void(I2F_ORT_CALL*)(OrtTensorTypeAndShapeInfo*)>;
 using OrtKernelInfoGetConstantInputTensor =
     OrtEntry<249, OrtStatus*(I2F_ORT_CALL*)(const OrtKernelInfo*, size_t, int*, const OrtValue**)>;
-using OrtKernelContextParallelFor = OrtEntry<274, OrtStatus*(I2F_ORT_CALL*)(const OrtKernelContext*,
-                                                                            void (*)(void*, size_t), size_t, size_t,
-                                                                            void*)>;
+using OrtKernelContextParallelFor =
+    OrtEntry<274, OrtStatus*(I2F_ORT_CALL*)(const OrtKernelContext*, void (*)(void*, size_t), size_t, size_t, void*)>;
 
 }  // namespace i2f
 

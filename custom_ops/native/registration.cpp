@@ -28,9 +28,7 @@ struct Node {
 
 const OpDefinition& definition(const OrtCustomOp* op) { return *static_cast<const CustomOp*>(op)->op; }
 
-OrtStatus* status_of(const OrtApi* api, const char* message) {
-  return OrtCreateStatus::get(api)(ORT_FAIL, message);
-}
+OrtStatus* status_of(const OrtApi* api, const char* message) { return OrtCreateStatus::get(api)(ORT_FAIL, message); }
 
 // Runs `action`, turning whatever it throws into a status: no exception may cross the C boundary.
 template <class Action>
@@ -81,9 +79,7 @@ CustomOp custom_op(const OpDefinition* op) {
   made.GetExecutionProviderType = [](const OrtCustomOp*) -> const char* { return "CPUExecutionProvider"; };
   made.GetInputType = [](const OrtCustomOp* self, size_t i) { return onnx_type(definition(self).inputs[i].element); };
   made.GetInputTypeCount = [](const OrtCustomOp* self) { return definition(self).input_count; };
-  made.GetOutputType = [](const OrtCustomOp* self, size_t i) {
-    return onnx_type(definition(self).outputs[i].element);
-  };
+  made.GetOutputType = [](const OrtCustomOp* self, size_t i) { return onnx_type(definition(self).outputs[i].element); };
   made.GetOutputTypeCount = [](const OrtCustomOp* self) { return definition(self).output_count; };
   made.KernelDestroy = [](void* node) { delete static_cast<Node*>(node); };
   made.GetInputCharacteristic = [](const OrtCustomOp*, size_t) { return INPUT_OUTPUT_REQUIRED; };
@@ -100,9 +96,9 @@ CustomOp custom_op(const OpDefinition* op) {
   return made;
 }
 
-// The domain object of one onnxruntime in this process and one instruction set. onnxruntime refers to it from every session
-// that registered it, and later registrations reuse it. It is never released: at the end of the process onnxruntime, whose
-// function would do that, may be gone already.
+// The domain object of one onnxruntime in this process and one instruction set. onnxruntime refers to it from every
+// session that registered it, and later registrations reuse it. It is never released: at the end of the process
+// onnxruntime, whose function would do that, may be gone already.
 struct Domain {
   const OrtApi* api;
   const InstructionSet* set;
@@ -148,8 +144,7 @@ I2F_EXPORT OrtStatus* I2F_ORT_CALL RegisterCustomOps(OrtSessionOptions* options,
   if (api == nullptr) {
     // An older onnxruntime. It still knows API version 1, whose first entry makes the status that says so.
     char message[256];
-    snprintf(message, sizeof(message),
-             "inter2former: this custom-op library needs onnxruntime 1.17 or newer, found %s",
+    snprintf(message, sizeof(message), "inter2former: this custom-op library needs onnxruntime 1.17 or newer, found %s",
              base->GetVersionString != nullptr ? base->GetVersionString() : "an unknown version");
     const OrtApi* oldest = base->GetApi(1);
     if (oldest != nullptr) return i2f::status_of(oldest, message);
@@ -163,8 +158,8 @@ I2F_EXPORT OrtStatus* I2F_ORT_CALL RegisterCustomOps(OrtSessionOptions* options,
   });
 }
 
-// Writes the name of the instruction set that a registration would use now into `out` and returns 0, or the reason why none
-// can be used and returns 1. The text is cut to `size` bytes including its end.
+// Writes the name of the instruction set that a registration would use now into `out` and returns 0, or the reason why
+// none can be used and returns 1. The text is cut to `size` bytes including its end.
 I2F_EXPORT int inter2former_instruction_set(char* out, size_t size) {
   try {
     snprintf(out, size, "%s", i2f::chosen_instruction_set().name);

@@ -1,7 +1,8 @@
 // One vector type `Vec` of kLanes floats for the instruction set this file is compiled for, and the mathematics on it.
 //
 // CMake compiles every kernel source once per instruction set with I2F_ISA naming a namespace (baseline, avx2, avx512,
-// neon) and I2F_ISA_<NAME> defined. Everything here and in the kernels lives in that namespace, so the copies never meet.
+// neon) and I2F_ISA_<NAME> defined. Everything here and in the kernels lives in that namespace, so the copies never
+// meet.
 #pragma once
 
 #include <math.h>
@@ -29,7 +30,8 @@ I2F_INLINE int64_t max_of(int64_t a, int64_t b) { return a > b ? a : b; }
 I2F_INLINE int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
 I2F_INLINE int64_t round_up(int64_t a, int64_t b) { return ceil_div(a, b) * b; }
 
-// e^x, relative error below 2e-7. Zero below -87.33 (results that would be subnormal), infinity above 88.72, NaN for NaN.
+// e^x, relative error below 2e-7. Zero below -87.33 (results that would be subnormal), infinity above 88.72, NaN for
+// NaN.
 I2F_INLINE Vec exp(Vec x) {
   const Vec lowest = set(-87.33654f);
   const Vec highest = set(88.72283f);

@@ -68,9 +68,7 @@ I2F_INLINE Vec swap_pairs(Vec a) { return {_mm256_permute_ps(a.v, 0xb1)}; }
 
 // The nearest whole number to `a` (|a| < 2^22), and p * 2^n for whole n; scale_power_of_two covers n in [-126, 128] and
 // results up to the largest float.
-I2F_INLINE Vec round_nearest(Vec a) {
-  return {_mm256_round_ps(a.v, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC)};
-}
+I2F_INLINE Vec round_nearest(Vec a) { return {_mm256_round_ps(a.v, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC)}; }
 I2F_INLINE Vec scale_power_of_two(Vec p, Vec n) {
   // Adding to the exponent field; a NaN (its sum would be no NaN for some bit patterns) is put back.
   const __m256i shift = _mm256_slli_epi32(_mm256_cvtps_epi32(n.v), 23);

@@ -1,6 +1,6 @@
 // NormProjection: LayerNorm and a linear layer in one pass over the tokens; the normalised rows never leave the cache.
-#include "native/gemm.hpp"
 #include "native/kernel.hpp"
+#include "native/gemm.hpp"
 #include "native/layer_norm.hpp"
 #include "native/memory.hpp"
 

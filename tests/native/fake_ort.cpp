@@ -76,7 +76,8 @@ OrtStatus* I2F_ORT_CALL int_attribute(const OrtKernelInfo* info, const char* nam
   return nullptr;
 }
 
-OrtStatus* I2F_ORT_CALL constant_input(const OrtKernelInfo* info, size_t index, int* is_constant, const OrtValue** out) {
+OrtStatus* I2F_ORT_CALL constant_input(const OrtKernelInfo* info, size_t index, int* is_constant,
+                                       const OrtValue** out) {
   *out = info->constants.at(index);
   *is_constant = *out != nullptr ? 1 : 0;
   return nullptr;

@@ -1,5 +1,5 @@
-// A stand-in for onnxruntime: just the functions of its C API that the custom ops use, over plain C++ objects, so that kernels
-// run under sanitizers with buffers of exactly the right size.
+// A stand-in for onnxruntime: just the functions of its C API that the custom ops use, over plain C++ objects, so that
+// kernels run under sanitizers with buffers of exactly the right size.
 #pragma once
 
 #include <cstdint>

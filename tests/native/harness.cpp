@@ -109,7 +109,8 @@ class KernelHandle {
     OrtKernelContext context;
     context.threads = threads;
     for (const OrtValue& value : inputs) context.inputs.push_back(&value);
-    for (size_t i = 0; i < op_->GetOutputTypeCount(op_); ++i) context.output_types.push_back(op_->GetOutputType(op_, i));
+    for (size_t i = 0; i < op_->GetOutputTypeCount(op_); ++i)
+      context.output_types.push_back(op_->GetOutputType(op_, i));
     context.outputs.resize(context.output_types.size());
     const std::string error = take_message(op_->KernelComputeV2(kernel_, &context));
     return {error, std::move(context.outputs)};
@@ -246,7 +247,8 @@ void expect_close(const Result& result, size_t index, const Shape& shape, const 
     const bool close = same_kind && (!std::isfinite(y) || std::fabs(x - y) <= tolerance * (scale + std::fabs(y)));
     if (!close) {
       char message[160];
-      std::snprintf(message, sizeof(message), ": element %zu of %s is %.9g, expected %.9g", i, text(shape).c_str(), x, y);
+      std::snprintf(message, sizeof(message), ": element %zu of %s is %.9g, expected %.9g", i, text(shape).c_str(), x,
+                    y);
       expect(false, what + message);
       return;
     }

@@ -55,8 +55,8 @@ class Call {
   Call& attribute(const std::string& name, int64_t value);
   Call& attribute(const std::string& name, int value) { return attribute(name, static_cast<int64_t>(value)); }
 
-  // Runs the op with one thread and with three, with its constants known beforehand and not, twice with the same kernel,
-  // and from two threads at once. All must agree to the bit; a disagreement is a failed expectation.
+  // Runs the op with one thread and with three, with its constants known beforehand and not, twice with the same
+  // kernel, and from two threads at once. All must agree to the bit; a disagreement is a failed expectation.
   Result run() const;
 
  private:
@@ -68,8 +68,8 @@ class Call {
 
 // Expectations. A failed one is counted and printed with the instruction set, the test and `what`.
 void expect(bool condition, const std::string& what);
-// Output `index` has this shape and, element by element, |found - expected| <= tolerance * (scale + |expected|), where scale is
-// the root mean square of the expected values; NaN where NaN is expected and infinities alike.
+// Output `index` has this shape and, element by element, |found - expected| <= tolerance * (scale + |expected|), where
+// scale is the root mean square of the expected values; NaN where NaN is expected and infinities alike.
 void expect_close(const Result& result, size_t index, const Shape& shape, const std::vector<double>& expected,
                   double tolerance, const std::string& what);
 void expect_ints(const Result& result, size_t index, const Shape& shape, const std::vector<int64_t>& expected,
@@ -90,7 +90,7 @@ struct Test {
 }  // namespace harness
 
 // Defines a test; the driver runs it once per instruction set.
-#define I2F_TEST(name)                                    \
-  static void name();                                     \
-  static const harness::Test name##_test(#name, name);    \
+#define I2F_TEST(name)                                 \
+  static void name();                                  \
+  static const harness::Test name##_test(#name, name); \
   static void name()

@@ -60,15 +60,15 @@ inline Doubles boundary_attention(const OrtValue& q, const OrtValue& k, const Or
   for (int64_t i = 0; i < q.dims[0]; ++i) {
     for (int64_t head = 0; head < heads; ++head) {
       const int64_t first = head * head_dim;
-      const Doubles query = rotated(&q.floats[i * d + first], head_dim, boundary.ints[i], grid_columns, freqs);
+      const Doubles query = rotated(q.floats.data() + i * d + first, head_dim, boundary.ints[i], grid_columns, freqs);
       Doubles scores;
       for (int64_t t = 0; t < k.dims[0]; ++t) {
-        const Doubles key = rotated(&k.floats[t * d + first], head_dim, t, grid_columns, freqs);
+        const Doubles key = rotated(k.floats.data() + t * d + first, head_dim, t, grid_columns, freqs);
         double dot = 0.0;
         for (int64_t j = 0; j < head_dim; ++j) dot += query[j] * key[j];
         scores.push_back(dot / std::sqrt(static_cast<double>(head_dim)));
       }
-      weighted_mean(scores, v, first, head_dim, &out[i * d + first]);
+      weighted_mean(scores, v, first, head_dim, out.data() + i * d + first);
     }
   }
   return out;
@@ -83,7 +83,8 @@ inline Doubles bsq_attention(const OrtValue& q, const OrtValue& k, const OrtValu
   for (int64_t t = 0; t < k.dims[0]; ++t) {
     for (int64_t b = 0; b < bits; ++b) {
       double projected = code_bias.floats[b];
-      for (int64_t j = 0; j < d; ++j) projected += static_cast<double>(k.floats[t * d + j]) * code_weight.floats[b * d + j];
+      for (int64_t j = 0; j < d; ++j)
+        projected += static_cast<double>(k.floats[t * d + j]) * code_weight.floats[b * d + j];
       const int64_t row = projected >= 0.0 ? b : bits + b;
       for (int64_t j = 0; j < d; ++j) keys[t * d + j] += codebook.floats[row * d + j];
     }
@@ -98,7 +99,7 @@ inline Doubles bsq_attention(const OrtValue& q, const OrtValue& k, const OrtValu
         for (int64_t j = 0; j < head_dim; ++j) dot += q.floats[i * d + first + j] * keys[t * d + first + j];
         scores.push_back(dot / std::sqrt(static_cast<double>(head_dim)));
       }
-      weighted_mean(scores, v, first, head_dim, &out[i * d + first]);
+      weighted_mean(scores, v, first, head_dim, out.data() + i * d + first);
     }
   }
   return out;

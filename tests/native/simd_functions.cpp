@@ -2,11 +2,11 @@
 
 #include <cstring>
 
-#define I2F_DECLARE(isa)                          \
-  namespace i2f {                                 \
-  namespace isa {                                 \
-  const SimdFunctions& simd_functions_of_isa();   \
-  }                                               \
+#define I2F_DECLARE(isa)                        \
+  namespace i2f {                               \
+  namespace isa {                               \
+  const SimdFunctions& simd_functions_of_isa(); \
+  }                                             \
   }
 #if defined(I2F_BUILD_AVX2)
 I2F_DECLARE(baseline)

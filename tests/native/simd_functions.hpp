@@ -12,8 +12,8 @@ struct SimdFunctions {
   // out [m, n] = a b^T + bias with weights b [n, k]; a's element (i, l) lies at a[i * row_stride + l * k_stride].
   void (*linear)(const float* a, int64_t row_stride, int64_t k_stride, int64_t m, const float* b, const float* bias,
                  int64_t n, int64_t k, float* out);
-  // The first n lanes of `in` through load_n and store_n to `out`, and whole vectors through swap_pairs to `swapped`. Both have
-  // room for `lanes` floats.
+  // The first n lanes of `in` through load_n and store_n to `out`, and whole vectors through swap_pairs to `swapped`.
+  // Both have room for `lanes` floats.
   void (*partial)(const float* in, int64_t n, float* out, float* swapped);
   // Sum and maximum of the lanes of a vector, and lane_bits of x >= 0.
   void (*reduce)(const float* in, float* total, float* largest, unsigned* not_negative);

@@ -27,8 +27,8 @@ void map_silu(const float* x, int64_t n, float* out) {
   map(x, n, out, [](Vec v) { return silu(v); });
 }
 
-void linear(const float* a, int64_t row_stride, int64_t k_stride, int64_t m, const float* b, const float* bias, int64_t n,
-            int64_t k, float* out) {
+void linear(const float* a, int64_t row_stride, int64_t k_stride, int64_t m, const float* b, const float* bias,
+            int64_t n, int64_t k, float* out) {
   const PackedLinear packed = pack_linear(b, bias, 1, n, k);
   const float* padded = packed.bias(0);
   gemm(a, row_stride, k_stride, m, packed.panels(0), k, n, [=](int64_t row, int64_t column, Vec value) {

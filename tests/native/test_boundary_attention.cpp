@@ -35,9 +35,15 @@ void compare(const std::vector<OrtValue>& in, int64_t heads, double tolerance, c
 
 I2F_TEST(boundary_attention) {
   Random random(1);
-  for (const Case& c : std::vector<Case>{{1, 1, 1, 4, 1, 1.0f}, {1, 2, 2, 8, 2, 1.0f}, {2, 1, 0, 8, 1, 1.0f},
-                                         {5, 7, 35, 32, 1, 1.0f}, {3, 33, 70, 64, 2, 1.0f}, {97, 1, 33, 20, 1, 1.0f},
-                                         {1, 193, 17, 12, 1, 1.0f}, {23, 25, 47, 24, 3, 2.0f}, {24, 24, 3, 36, 1, 1.0f}}) {
+  for (const Case& c : std::vector<Case>{{1, 1, 1, 4, 1, 1.0f},
+                                         {1, 2, 2, 8, 2, 1.0f},
+                                         {2, 1, 0, 8, 1, 1.0f},
+                                         {5, 7, 35, 32, 1, 1.0f},
+                                         {3, 33, 70, 64, 2, 1.0f},
+                                         {97, 1, 33, 20, 1, 1.0f},
+                                         {1, 193, 17, 12, 1, 1.0f},
+                                         {23, 25, 47, 24, 3, 2.0f},
+                                         {24, 24, 3, 36, 1, 1.0f}}) {
     compare(inputs(random, c), c.heads, 2e-5, "random");
   }
 }

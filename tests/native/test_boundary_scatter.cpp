@@ -4,8 +4,8 @@ using namespace harness;
 
 I2F_TEST(boundary_scatter) {
   Random random(1);
-  for (const Shape& size : std::vector<Shape>{{0, 4, 0}, {1, 1, 0}, {1, 1, 1}, {2, 5, 1}, {700, 3, 600}, {700, 3, 1},
-                                              {513, 16, 257}, {9, 0, 4}}) {
+  for (const Shape& size : std::vector<Shape>{
+           {0, 4, 0}, {1, 1, 0}, {1, 1, 1}, {2, 5, 1}, {700, 3, 600}, {700, 3, 1}, {513, 16, 257}, {9, 0, 4}}) {
     const int64_t c = size[1];
     const auto [boundary, other] = random.split(size[0], size[2]);
     const OrtValue x_boundary = random.tensor({size[2], c});
@@ -28,8 +28,12 @@ I2F_TEST(boundary_scatter_errors) {
   const auto run = [&](std::vector<int64_t> boundary, std::vector<int64_t> other) {
     const int64_t count = static_cast<int64_t>(boundary.size());
     const int64_t rest = static_cast<int64_t>(other.size());
-    return Call("BoundaryScatter").input(two).input(two).input(ints({count}, std::move(boundary)))
-        .input(ints({rest}, std::move(other))).run();
+    return Call("BoundaryScatter")
+        .input(two)
+        .input(two)
+        .input(ints({count}, std::move(boundary)))
+        .input(ints({rest}, std::move(other)))
+        .run();
   };
   expect_error(run({0, 4}, {1, 2}), "input 'boundary' holds 4 at position 1, expected 0 <= index < 4", "too large");
   expect_error(run({0, 1}, {-1, 2}), "input 'other' holds -1", "negative");

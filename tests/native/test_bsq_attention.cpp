@@ -33,9 +33,14 @@ void compare(const std::vector<OrtValue>& in, int64_t heads, double tolerance, c
 
 I2F_TEST(bsq_attention) {
   Random random(1);
-  for (const Case& c : std::vector<Case>{{1, 1, 1, 1, 1, 1.0f}, {2, 3, 5, 1, 2, 1.0f}, {0, 9, 8, 1, 8, 1.0f},
-                                         {33, 50, 64, 2, 6, 1.0f}, {40, 1100, 32, 1, 8, 1.0f}, {17, 200, 30, 3, 3, 1.0f},
-                                         {5, 64, 8, 1, 12, 1.0f}, {100, 31, 33, 1, 7, 1.0f}}) {
+  for (const Case& c : std::vector<Case>{{1, 1, 1, 1, 1, 1.0f},
+                                         {2, 3, 5, 1, 2, 1.0f},
+                                         {0, 9, 8, 1, 8, 1.0f},
+                                         {33, 50, 64, 2, 6, 1.0f},
+                                         {40, 1100, 32, 1, 8, 1.0f},
+                                         {17, 200, 30, 3, 3, 1.0f},
+                                         {5, 64, 8, 1, 12, 1.0f},
+                                         {100, 31, 33, 1, 7, 1.0f}}) {
     compare(inputs(random, c), c.heads, 2e-5, "random");
   }
 }
@@ -92,7 +97,8 @@ I2F_TEST(bsq_attention_errors) {
     return run(in, heads);
   };
   expect_error(with(1, random.tensor({4, 7}), 1), "input 'k' has shape [4, 7], expected [N, D=8]", "k");
-  expect_error(with(5, random.tensor({3, 8}), 1), "input 'codebook' has shape [3, 8], expected [2B=4, D=8]", "codebook");
+  expect_error(with(5, random.tensor({3, 8}), 1), "input 'codebook' has shape [3, 8], expected [2B=4, D=8]",
+               "codebook");
   expect_error(with(4, random.tensor({3}), 1), "input 'code_bias' has shape [3], expected [B=2]", "bias");
   expect_error(run(good, 3), "8 channels and num_heads=3", "heads");
   expect_error(run(inputs(random, {1, 1, 4, 1, 13, 1.0f}), 1), "codes of 13 bits, expected 1 to 12", "13 bits");

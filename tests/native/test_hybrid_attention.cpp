@@ -20,8 +20,8 @@ std::vector<OrtValue> inputs(Random& random, const Case& c) {
   const OrtValue code_bias = random.tensor({c.bits}, 0.2f);
   const OrtValue codebook = random.tensor({2 * c.bits, c.channels});
   const OrtValue weight = random.tensor({c.width, c.channels});
-  return {x,        qkv,      boundary, other, ints({2}, {c.h, c.w}), freqs, code_weight, code_bias,
-          codebook, weight, random.tensor({c.width})};
+  return {x,           qkv,       boundary, other,  ints({2}, {c.h, c.w}),   freqs,
+          code_weight, code_bias, codebook, weight, random.tensor({c.width})};
 }
 
 Result run(const std::vector<OrtValue>& in, int64_t heads) {
@@ -62,8 +62,13 @@ std::vector<double> expected(const std::vector<OrtValue>& in, int64_t heads) {
 
 I2F_TEST(hybrid_attention) {
   Random random(1);
-  for (const Case& c : std::vector<Case>{{1, 1, 0, 4, 4, 1, 1}, {1, 1, 1, 3, 4, 1, 2}, {3, 5, 7, 20, 24, 2, 6},
-                                         {8, 9, 72, 64, 32, 1, 8}, {8, 9, 0, 33, 32, 1, 8}, {12, 12, 50, 64, 64, 2, 6},
+  for (const Case& c : std::vector<Case>{{1, 1, 0, 4, 4, 1, 1},
+                                         {1, 1, 1, 3, 4, 1, 2},
+                                         {3, 5, 7, 20, 24, 2, 6},
+                                         {8, 9, 72, 64, 32, 1, 8},
+                                         {8, 9, 0, 33, 32, 1, 8},
+                                         {2, 2, 2, 5, 0, 1, 2},
+                                         {12, 12, 50, 64, 64, 2, 6},
                                          {31, 35, 61, 48, 32, 1, 8}}) {
     const std::vector<OrtValue> in = inputs(random, c);
     expect_close(run(in, c.heads), 0, in[kX].dims, expected(in, c.heads), 2e-5, "random");
@@ -81,7 +86,8 @@ I2F_TEST(hybrid_attention_errors) {
     return run(in, 1);
   };
   expect_error(with(kQkv, random.tensor({12, 25})), "input 'qkv' has 25 columns", "width of qkv");
-  expect_error(with(kQkv, random.tensor({11, 24})), "input 'qkv' has shape [11, 24], expected [N=12, 3D]", "rows of qkv");
+  expect_error(with(kQkv, random.tensor({11, 24})), "input 'qkv' has shape [11, 24], expected [N=12, 3D]",
+               "rows of qkv");
   expect_error(with(kBoundary, ints({1}, {0})), "name 1 + 7 tokens, expected N=12 together", "too few");
   expect_error(with(kBoundary, ints({5}, {0, 0, 1, 2, 3})), "is named twice in 'boundary' and 'other'", "twice");
   expect_error(with(kOther, ints({7}, {0, 1, 2, 3, 4, 5, 12})), "input 'other' holds 12 at position 6", "index");
@@ -89,6 +95,7 @@ I2F_TEST(hybrid_attention_errors) {
   expect_error(with(kFreqs, random.tensor({3})), "input 'freqs' has shape [3]", "freqs");
   expect_error(with(kCodeWeight, random.tensor({2, 9})), "input 'code_weight'", "code_weight");
   expect_error(with(kCodebook, random.tensor({5, 8})), "input 'codebook'", "codebook");
-  expect_error(with(kProjWeight, random.tensor({8, 9})), "input 'proj_weight' has shape [8, 9], expected [C=8, D=8]", "");
+  expect_error(with(kProjWeight, random.tensor({8, 9})), "input 'proj_weight' has shape [8, 9], expected [C=8, D=8]",
+               "");
   expect_error(with(kProjBias, random.tensor({7})), "input 'proj_bias'", "proj_bias");
 }

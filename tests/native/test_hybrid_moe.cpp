@@ -5,10 +5,31 @@ using namespace harness;
 namespace {
 
 enum Input {
-  kX, kBoundary, kNormWeight, kNormBias,
-  kSharedW1, kSharedB1, kSharedW2, kSharedB2, kSharedLnWeight, kSharedLnBias, kSharedW3, kSharedB3, kSharedGateWeight,
-  kSharedGateBias, kSelectW1, kSelectB1, kSelectW2, kSelectB2, kSelectLnWeight, kSelectLnBias, kSelectW3, kSelectB3,
-  kExpertGateWeight, kExpertGateBias, kExpertBias
+  kX,
+  kBoundary,
+  kNormWeight,
+  kNormBias,
+  kSharedW1,
+  kSharedB1,
+  kSharedW2,
+  kSharedB2,
+  kSharedLnWeight,
+  kSharedLnBias,
+  kSharedW3,
+  kSharedB3,
+  kSharedGateWeight,
+  kSharedGateBias,
+  kSelectW1,
+  kSelectB1,
+  kSelectW2,
+  kSelectB2,
+  kSelectLnWeight,
+  kSelectLnBias,
+  kSelectW3,
+  kSelectB3,
+  kExpertGateWeight,
+  kExpertGateBias,
+  kExpertBias
 };
 
 struct Case {
@@ -20,9 +41,9 @@ std::vector<OrtValue> inputs(Random& random, const Case& c) {
   const int64_t h = c.hidden;
   const int64_t e = c.experts;
   std::vector<OrtValue> in = {random.tensor({c.tokens, n}, 2.0f), random.split(c.tokens, c.boundary).first};
-  for (const Shape& shape :
-       std::vector<Shape>{{n}, {n}, {h, n}, {h}, {h, n}, {h}, {h}, {h}, {n, h}, {n}, {1, n}, {1}, {e, h, n}, {e, h},
-                          {e, h, n}, {e, h}, {h}, {h}, {e, n, h}, {e, n}, {e, n}, {e}, {e}}) {
+  for (const Shape& shape : std::vector<Shape>{{n},    {n}, {h, n},    {h},    {h, n},    {h},    {h},       {h},
+                                               {n, h}, {n}, {1, n},    {1},    {e, h, n}, {e, h}, {e, h, n}, {e, h},
+                                               {h},    {h}, {e, n, h}, {e, n}, {e, n},    {e},    {e}}) {
     in.push_back(random.tensor(shape));
   }
   return in;
@@ -79,8 +100,13 @@ std::vector<double> expected(const std::vector<OrtValue>& in) {
 
 I2F_TEST(hybrid_moe) {
   Random random(1);
-  for (const Case& c : std::vector<Case>{{0, 0, 8, 4, 2}, {1, 0, 3, 1, 1}, {1, 1, 8, 4, 1}, {60, 33, 20, 12, 3},
-                                         {99, 99, 33, 17, 5}, {150, 149, 16, 33, 2}, {50, 0, 40, 16, 4},
+  for (const Case& c : std::vector<Case>{{0, 0, 8, 4, 2},
+                                         {1, 0, 3, 1, 1},
+                                         {1, 1, 8, 4, 1},
+                                         {60, 33, 20, 12, 3},
+                                         {99, 99, 33, 17, 5},
+                                         {150, 149, 16, 33, 2},
+                                         {50, 0, 40, 16, 4},
                                          {49, 20, 64, 64, 8}}) {
     const std::vector<OrtValue> in = inputs(random, c);
     expect_close(run(in), 0, in[kX].dims, expected(in), 5e-5, "random");

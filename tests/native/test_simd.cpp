@@ -63,15 +63,17 @@ I2F_TEST(simd_exponentials_at_their_ends) {
   // A NaN with low bits set must stay one as well.
   const float payload = std::nanf("0x7f");
   const float top = std::numeric_limits<float>::max();
-  const std::vector<float> e = evaluate(
-      f.exp, {0.0f, -0.0f, -88.0f, -104.0f, -1e30f, -kInfinity, 88.72f, 88.73f, 1e30f, kInfinity, quiet, payload, -top, top});
+  const std::vector<float> e = evaluate(f.exp, {0.0f, -0.0f, -88.0f, -104.0f, -1e30f, -kInfinity, 88.72f, 88.73f, 1e30f,
+                                                kInfinity, quiet, payload, -top, top});
   expect(e[0] == 1.0f && e[1] == 1.0f, "e^0");
   expect(e[2] == 0.0f && e[3] == 0.0f && e[4] == 0.0f && e[5] == 0.0f && e[12] == 0.0f, "e^x below the smallest float");
   expect(std::isfinite(e[6]) && e[6] > 3.3e38f, "e^x just below the largest float");
   expect(e[7] == kInfinity && e[8] == kInfinity && e[9] == kInfinity && e[13] == kInfinity, "e^x above it");
   expect(std::isnan(e[10]) && std::isnan(e[11]), "e^NaN");
-  const std::vector<float> p = evaluate(f.exp2_of_score, {0.0f, -126.0f, -127.0f, -1e30f, -kInfinity, quiet, payload, 127.0f});
-  expect(std::fabs(p[0] - 1.0f) < 3e-7f && std::fabs(p[7] - std::ldexp(1.0f, 127)) < std::ldexp(1.0f, 106), "2^0, 2^127");
+  const std::vector<float> p =
+      evaluate(f.exp2_of_score, {0.0f, -126.0f, -127.0f, -1e30f, -kInfinity, quiet, payload, 127.0f});
+  expect(std::fabs(p[0] - 1.0f) < 3e-7f && std::fabs(p[7] - std::ldexp(1.0f, 127)) < std::ldexp(1.0f, 106),
+         "2^0, 2^127");
   for (size_t i = 1; i < 5; ++i) expect(p[i] > 1.1e-38f && p[i] < 1.2e-38f, "2^x has a floor");
   expect(std::isnan(p[5]) && std::isnan(p[6]), "2^NaN");
   const std::vector<float> s = evaluate(f.sigmoid, {-kInfinity, kInfinity, -200.0f, 200.0f, quiet, 0.0f});
