@@ -20,9 +20,9 @@ from ..errors import ArgumentError, BundleError
 from ..models import Inter2Former, ModelConfig, load_config, load_state_dict, read_checkpoint, save_checkpoint
 from ..models.configuration import PATCH_SIZE
 from ..models.dynamic_local_upsampling import OUTSIDE_LOGIT
+from ..progress import progress
 from . import graphs
 from .onnx_graph import IR_VERSION, OPSET, op_counts, parameter_count, trace
-from .progress import progress
 from .random_weights import initialise
 
 FORMAT = "inter2former-bundle"

@@ -11,12 +11,12 @@ from numpy.typing import NDArray
 
 from ..errors import ArgumentError, CheckpointError
 from ..models import ImageFeatures, Inter2Former, ModelConfig, load_state_dict, read_checkpoint
+from ..progress import progress
 from ..runtime import EncodedImage, Segmenter
 from ..runtime import labels as label_map
 from ..runtime.box import Box, whole
 from ..runtime.graph import Graph
 from .graphs import EDGE_NAMES, encoder_outputs
-from .progress import progress
 
 Floats = NDArray[np.float32]
 

@@ -3,7 +3,7 @@
 import os
 
 # Threads that wait should sleep: on a machine shared with other work a spinning thread holds up the very one it waits
-# for (30x slower steps, measured). Must be set before torch starts its threads.
+# for. Must be set before torch starts its threads.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 os.environ.setdefault("GOMP_SPINCOUNT", "0")
 

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from ..models.configuration import GeometryConfig
 from ..models.preprocess import Preprocess
+from ..progress import progress
 from .batched_neck import BlockRecord
 from .clicks import Click, simulate_click
 from .evaluation_targets import EvaluationTarget
@@ -27,7 +28,6 @@ from .label_maps import (
     draw_clicks,
     initial_labels,
 )
-from .progress import progress
 from .rounds import ClickRounds
 
 NOC_LIMITS = (0.80, 0.85, 0.90)

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ..errors import ArgumentError
-from .progress import progress
+from ..progress import progress
 from .records import Record, check_size
 from .region_table import RegionTable, build_table
 

@@ -14,8 +14,8 @@ from pathlib import Path
 import cv2
 
 from ..errors import Inter2FormerError
+from ..progress import progress
 from .image_store import read_image
-from .progress import progress
 from .records import read_folder, read_region_map
 
 

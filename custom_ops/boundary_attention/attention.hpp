@@ -180,10 +180,10 @@ inline void attend_head(const AttentionTile& tile, const KeyValues& keys, int64_
          });
   }
   for (int64_t column = 0; column < queries; column += kLanes) {
-    const Vec total = load(tile.state + kPanel + column);
+    const Vec factor = set(1.0f) / load(tile.state + kPanel + column);
     for (int64_t i = 0; i < head_dim; ++i) {
       float* value = out + i * kPanel + column;
-      store(value, load(value) / total);
+      store(value, load(value) * factor);
     }
   }
 }

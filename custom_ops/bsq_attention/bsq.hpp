@@ -290,9 +290,9 @@ inline void bsq_head(const BsqTile& tile, const Buckets& buckets, const float* c
     sum_weighted(tile, buckets, table, queries);
   }
   for (int64_t column = 0; column < queries; column += kLanes) {
-    const Vec denominator = load(denominators + column);
+    const Vec factor = set(1.0f) / load(denominators + column);
     for (int64_t i = 0; i < head_dim; ++i) {
-      store(out + i * kPanel + column, load(tile.sums + i * kPanel + column) / denominator);
+      store(out + i * kPanel + column, load(tile.sums + i * kPanel + column) * factor);
     }
   }
 }

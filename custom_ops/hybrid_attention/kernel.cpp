@@ -4,6 +4,7 @@
 #include "boundary_attention/attention.hpp"
 #include "bsq_attention/bsq.hpp"
 #include "native/memory.hpp"
+#include "native/residual.hpp"
 
 namespace i2f {
 namespace I2F_ISA {
@@ -108,6 +109,8 @@ class HybridAttention final : public Kernel {
     // Second pass: tiles of queries, the expensive route first.
     const int64_t boundary_tiles = ceil_div(nb.value, kPanel);
     const int64_t tiles = boundary_tiles + ceil_div(no.value, kPanel);
+    float ones[kPanel];
+    for (float& one : ones) one = 1.0f;
     context.parallel_for(tiles, [&](int64_t task) {
       const Scratch result({bytes_of<float>(channels * kPanel)});
       float* attended = result.part<float>(0);
@@ -129,14 +132,8 @@ class HybridAttention final : public Kernel {
         const BsqScratch scratch(buckets);
         bsq_tile(scratch.tile(), qkv, stride, rows, count, buckets, codebook, attended);
       }
-      const float* bias = projection.bias(0);
-      gemm(attended, 1, kPanel, count, projection.panels(0), channels, width,
-           [=](int64_t row, int64_t column, Vec value) {
-             const int64_t at = rows[row] * width;
-             const int64_t left = width - column;
-             const Vec residual = left >= kLanes ? load(x + at + column) : load_n(x + at + column, left);
-             store_columns(y + at, column, width, residual + (value + load(bias + column)));
-           });
+      const AddToRows add = {x, y, rows, width, projection.bias(0), ones};
+      gemm_blocks(attended, 1, kPanel, count, projection.panels(0), channels, width, add);
     });
   }
 

@@ -1,1 +1,3 @@
-"""The op HybridMoE."""
+""
+    "The op HybridMoE."
+    ""

@@ -231,34 +231,27 @@ class HybridMoe final : public Kernel {
       }
       const Expert expert = {packed.shared_in, w.data[kSharedLnWeight], w.data[kSharedLnBias], packed.shared_out, 0,
                              epsilon};
-      const float* from = x;
-      float* to = y;
-      run_expert(expert, normal, count, scratch.part<float>(1), [=](int64_t row, int64_t column, Vec value) {
-        const int64_t at = rows[row] * channels;
-        const int64_t left = channels - column;
-        const Vec residual = left >= kLanes ? load(from + at + column) : load_n(from + at + column, left);
-        store_columns(to + at, column, channels, fma(value, set(factor[row]), residual));
-      });
+      run_expert(expert, normal, count, scratch.part<float>(1), {x, y, rows, channels, nullptr, factor});
     }
 
     // Adds share * routed expert to the rows boundary[members[i]] of y.
     void routed_tile(int64_t index, const int64_t* members, int64_t count, const int64_t* boundary,
                      const float* share) const {
       const int64_t channels = w.channels;
-      const Scratch scratch(
-          {bytes_of<float>(count * channels), bytes_of<float>(count * packed.select_in.hidden_stride())});
+      const Scratch scratch({bytes_of<float>(count * channels),
+                             bytes_of<float>(count * packed.select_in.hidden_stride()), bytes_of<int64_t>(count),
+                             bytes_of<float>(count)});
       float* normal = scratch.part<float>(0);
-      for (int64_t i = 0; i < count; ++i) normalise(x + boundary[members[i]] * channels, normal + i * channels);
+      int64_t* rows = scratch.part<int64_t>(2);
+      float* factor = scratch.part<float>(3);
+      for (int64_t i = 0; i < count; ++i) {
+        rows[i] = boundary[members[i]];
+        factor[i] = share[members[i]];
+        normalise(x + rows[i] * channels, normal + i * channels);
+      }
       const Expert expert = {packed.select_in, w.data[kSelectLnWeight], w.data[kSelectLnBias], packed.select_out, index,
                              epsilon};
-      float* to = y;
-      run_expert(expert, normal, count, scratch.part<float>(1), [=](int64_t row, int64_t column, Vec value) {
-        const int64_t member = members[row];
-        float* out = to + boundary[member] * channels;
-        const int64_t left = channels - column;
-        const Vec before = left >= kLanes ? load(out + column) : load_n(out + column, left);
-        store_columns(out, column, channels, fma(value, set(share[member]), before));
-      });
+      run_expert(expert, normal, count, scratch.part<float>(1), {y, y, rows, channels, nullptr, factor});
     }
   };
 

@@ -3,6 +3,7 @@
 
 #include "native/gemm.hpp"
 #include "native/layer_norm.hpp"
+#include "native/residual.hpp"
 
 namespace i2f {
 namespace I2F_ISA {
@@ -61,11 +62,9 @@ struct Expert {
   float epsilon;
 };
 
-// Runs `rows` rows of y [rows, k] through an expert and hands w3 ... + b3 to epilogue(row, column, vector); a vector's
-// lanes beyond the output's columns mean nothing. `hidden` has room for rows * in.hidden_stride() floats.
-template <class Epilogue>
-I2F_INLINE void run_expert(const Expert& expert, const float* y, int64_t rows, float* hidden,
-                           const Epilogue& epilogue) {
+// Runs `rows` rows of y [rows, k] through an expert and adds them to rows of a tensor; `add` without its bias. `hidden`
+// has room for rows * in.hidden_stride() floats.
+inline void run_expert(const Expert& expert, const float* y, int64_t rows, float* hidden, AddToRows add) {
   const PackedPair& in = expert.in;
   const int64_t stride = in.hidden_stride();
   const float* in_bias = in.bias(expert.index);
@@ -89,9 +88,8 @@ I2F_INLINE void run_expert(const Expert& expert, const float* y, int64_t rows, f
     float* row = hidden + i * stride;
     layer_norm(row, expert.norm_weight, expert.norm_bias, expert.epsilon, in.hidden, row);
   }
-  const float* out_bias = expert.out.bias(expert.index);
-  gemm(hidden, stride, 1, rows, expert.out.panels(expert.index), in.hidden, expert.out.n,
-       [&](int64_t row, int64_t column, Vec value) { epilogue(row, column, value + load(out_bias + column)); });
+  add.bias = expert.out.bias(expert.index);
+  gemm_blocks(hidden, stride, 1, rows, expert.out.panels(expert.index), in.hidden, expert.out.n, add);
 }
 
 }  // namespace I2F_ISA
