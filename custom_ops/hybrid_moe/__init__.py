@@ -1,3 +1,1 @@
-""
-    "The op HybridMoE."
-    ""
+"""The op HybridMoE."""

@@ -36,21 +36,14 @@ def HybridMoE(
 ) -> FLOAT:
     """LayerNorm, experts and residual.
 
-    y = LN(x);
-expert(y) = w3 LN(silu(w1 y + b1) * (w2 y + b2)) + b3.Tokens that are not boundary tokens : x +
-            shared(y).Boundary tokens : e = argmax(sigmoid(expert_gate y) + expert_bias),
-                                        the first one on ties,
-                                        (a, c) = softmax(sigmoid(shared_gate y), sigmoid(expert_gate y)[e]),
-                                        x + a shared(y) +
-                                            c expert_e(y).
+    y = LN(x); expert(y) = w3 LN(silu(w1 y + b1) * (w2 y + b2)) + b3. Tokens that are not boundary tokens:
+    x + shared(y). Boundary tokens: e = argmax(sigmoid(expert_gate y) + expert_bias), the first one on ties,
+    (a, c) = softmax(sigmoid(shared_gate y), sigmoid(expert_gate y)[e]), x + a shared(y) + c expert_e(y).
 
-                                            x[N, C];
-boundary[Nb] : token indices;
-norm_weight, norm_bias[C];
-shared_w1, shared_w2[H, C], shared_b1, shared_b2[H], shared_w3[C, H], shared_b3[C];
-shared_gate_weight[1, C], shared_gate_bias[1];
-select_w1, select_w2[E, H, C], select_b1, select_b2[E, H], select_w3[E, C, H], select_b3[E, C];
-weights and biases of the inner LayerNorms[H]; expert_gate_weight [E, C], expert_gate_bias, expert_bias [E] -> [N, C]
+    x [N, C]; boundary [Nb]: token indices; norm_weight, norm_bias [C]; shared_w1, shared_w2 [H, C], shared_b1,
+    shared_b2 [H], shared_w3 [C, H], shared_b3 [C]; shared_gate_weight [1, C], shared_gate_bias [1]; select_w1,
+    select_w2 [E, H, C], select_b1, select_b2 [E, H], select_w3 [E, C, H], select_b3 [E, C]; weights and biases of the
+    inner LayerNorms [H]; expert_gate_weight [E, C], expert_gate_bias, expert_bias [E] -> [N, C]
     """
     zero = op.Constant(value_ints=[0])
     one = op.Constant(value_ints=[1])
@@ -68,8 +61,8 @@ weights and biases of the inner LayerNorms[H]; expert_gate_weight [E, C], expert
     chosen = op.ArgMax(op.Add(scores, expert_bias), axis=1, keepdims=1)
     chosen_flat = op.Reshape(chosen, flat)
 
-#Every expert sees its own tokens only.The results stay in a sequence, in the experts' order, until all are there:
-#adding them to a tensor one by one would copy it once an expert.
+    # Every expert sees its own tokens only. The results stay in a sequence, in the experts' order, until all are there:
+    # adding them to a tensor one by one would copy it once an expert.
     results = op.SequenceEmpty()
     order = op.Slice(zero, zero, zero)
     experts = op.Squeeze(op.Shape(select_b1, start=0, end=1))
@@ -87,7 +80,7 @@ weights and biases of the inner LayerNorms[H]; expert_gate_weight [E, C], expert
     place = op.ScatterElements(order, order, ranks, axis=0)
     selected = op.Gather(op.ConcatFromSequence(results, axis=0), place, axis=0)
 
-#softmax of two numbers is the sigmoid of their difference
+    # softmax of two numbers is the sigmoid of their difference
     gate = op.Sigmoid(op.Gemm(routed, shared_gate_weight, shared_gate_bias, transB=1))
     score = op.GatherElements(scores, chosen, axis=1)
     mixed = op.Add(
