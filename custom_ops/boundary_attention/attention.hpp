@@ -7,6 +7,7 @@
 
 #include "boundary_attention/rotary.hpp"
 #include "native/gemm.hpp"
+#include "native/token_grid.hpp"
 
 namespace i2f {
 namespace I2F_ISA {
@@ -18,24 +19,6 @@ constexpr int64_t kKeyBlock = 96;
 constexpr float kSafeScore = 60.0f;
 
 constexpr float kLog2E = 1.44269504f;
-
-struct Grid {
-  int64_t rows;
-  int64_t columns;
-};
-
-// The size of a token grid from an int64 [2] input, which must hold `tokens` tokens.
-I2F_INLINE Grid checked_grid(const Context& context, const char* name, const int64_t* grid, int64_t tokens) {
-  const int64_t h = grid[0];
-  const int64_t w = grid[1];
-  // Compared by division: a product of absurd sizes could overflow.
-  const bool fits = h >= 0 && w >= 0 && (h == 0 || w <= tokens / h) && h * w == tokens;
-  if (!fits) {
-    context.fail("input '%s' holds %lld x %lld, expected rows x columns of %lld tokens", name,
-                 static_cast<long long>(h), static_cast<long long>(w), static_cast<long long>(tokens));
-  }
-  return {h, w};
-}
 
 // Channels of a head; the rotary embedding needs a multiple of four.
 I2F_INLINE int64_t checked_head_dim(const Context& context, int64_t channels, int64_t heads) {
