@@ -14,6 +14,7 @@ import sys
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from unittest.mock import patch
 
 import numpy as np
 import torch
@@ -90,16 +91,8 @@ def bundle_for(config: str, size: int) -> Path:
 
 def open_segmenter(folder: Path, ops: str | None, threads: int) -> Segmenter:
     """A Segmenter whose ops are forced; None takes what there is."""
-    before = os.environ.get("INTER2FORMER_OPS")
-    if ops:
-        os.environ["INTER2FORMER_OPS"] = ops
-    try:
+    with patch.dict(os.environ, {"INTER2FORMER_OPS": ops} if ops else {}):
         return Segmenter(folder, threads=threads)
-    finally:
-        if ops:
-            os.environ.pop("INTER2FORMER_OPS")
-            if before is not None:
-                os.environ["INTER2FORMER_OPS"] = before
 
 
 def encoded(folder: Path, segmenter: Segmenter) -> EncodedImage:

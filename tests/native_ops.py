@@ -75,3 +75,17 @@ def run_session(runner: ort.InferenceSession, inputs: Inputs, constants: Sequenc
     given = [array for position, array in enumerate(inputs) if position not in constants]
     names = [value.name for value in runner.get_inputs()]
     return list(runner.run(None, dict(zip(names, given, strict=True))))
+
+
+def assert_same_bits(
+    name: str, inputs: Inputs, attributes: Mapping[str, int | float], isa: str, weights: Sequence[int]
+) -> None:
+    """Weights that are constants, and one, two and four threads, change no bit of an op with one output.
+
+    Args:
+        weights: positions of the inputs that become constants.
+    """
+    (expected,) = run_session(native_session(name, inputs, attributes, isa, threads=1), inputs)
+    for threads in (1, 2, 4):
+        runner = native_session(name, inputs, attributes, isa, weights, threads)
+        np.testing.assert_array_equal(run_session(runner, inputs, weights)[0], expected)

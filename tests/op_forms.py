@@ -221,6 +221,16 @@ def add_prompt_case(rng: np.random.Generator, h: int, w: int, dim: int = 6) -> C
     return [floats(rng, h, w, dim), floats(rng, height, width, dim), offset, floats(rng, dim)], {}
 
 
+def label_map(rng: np.random.Generator, h: int, w: int, discs: int, radii: tuple[int, int]) -> NDArray[np.uint8]:
+    """h x w tokens of one label with discs of others on it, as clicks and predictions leave them; radii: half open."""
+    labels = np.full((16 * h, 16 * w), rng.integers(5), np.uint8)
+    y, x = np.mgrid[: 16 * h, : 16 * w]
+    for _ in range(discs):
+        row, column, radius = rng.integers(16 * h), rng.integers(16 * w), rng.integers(*radii)
+        labels[(y - row) ** 2 + (x - column) ** 2 <= radius**2] = rng.integers(5)
+    return labels
+
+
 def prompt_weights(rng: np.random.Generator, dims: Sequence[int] = (8, 4, 6, 10)) -> Inputs:
     weights = [floats(rng, 5, 5)]
     for before, after in zip((5, *dims[:-1]), dims, strict=True):

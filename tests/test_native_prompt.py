@@ -9,10 +9,9 @@ import onnxruntime as ort
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from numpy.typing import NDArray
 
-from native_ops import instruction_sets, native_session, needs_library, run_session
-from op_forms import Inputs, assert_close, crop_case, floats, localise_case, prompt_weights, random_box
+from native_ops import assert_same_bits, instruction_sets, native_session, needs_library, run_session
+from op_forms import Inputs, assert_close, crop_case, floats, label_map, localise_case, prompt_weights, random_box
 from ops_harness import run_op
 
 pytestmark = needs_library
@@ -41,16 +40,6 @@ def check(name: str, inputs: Inputs, isa: str) -> None:
     assert_close(run_session(open_session(name, isa), inputs), run_op(name, inputs, {}), TOLERANCE, f"{name}, {isa}")
 
 
-def clicked(rng: np.random.Generator, h: int, w: int, discs: int) -> NDArray[np.uint8]:
-    """h x w tokens of one label with discs of others, as clicks and predictions leave them."""
-    labels = np.full((16 * h, 16 * w), rng.integers(5), np.uint8)
-    y, x = np.mgrid[: 16 * h, : 16 * w]
-    for _ in range(discs):
-        row, column, radius = rng.integers(16 * h), rng.integers(16 * w), rng.integers(0, 30)
-        labels[(y - row) ** 2 + (x - column) ** 2 <= radius**2] = rng.integers(5)
-    return labels
-
-
 @pytest.mark.parametrize("isa", instruction_sets())
 @SETTINGS
 @given(SEEDS, st.integers(1, 7), st.integers(1, 7), st.sampled_from([0, 1, 2, 6]))
@@ -58,7 +47,7 @@ def test_prompt_discs(isa: str, seed: int, h: int, w: int, discs: int) -> None:
     """Pixels that are looked up beside pixels that are computed."""
     rng = np.random.default_rng(seed)
     dims = [int(dim) for dim in rng.integers(1, 40, 4)]
-    check("PromptEmbed", [clicked(rng, h, w, discs), *prompt_weights(rng, dims)], isa)
+    check("PromptEmbed", [label_map(rng, h, w, discs, radii=(0, 30)), *prompt_weights(rng, dims)], isa)
 
 
 @pytest.mark.parametrize("isa", instruction_sets())
@@ -74,12 +63,8 @@ def test_prompt_noise(size: tuple[int, int], isa: str) -> None:
 def test_prompt_constants_and_threads_change_nothing(isa: str) -> None:
     """Tables and weights made beforehand, and one, two and four threads, give the same bits."""
     rng = np.random.default_rng(2)
-    inputs: Inputs = [clicked(rng, 12, 20, 5), *prompt_weights(rng, PUBLISHED)]
-    weights = tuple(range(1, 10))
-    (expected,) = run_session(native_session("PromptEmbed", inputs, {}, isa, threads=1), inputs)
-    for threads in (1, 2, 4):
-        runner = native_session("PromptEmbed", inputs, {}, isa, weights, threads)
-        np.testing.assert_array_equal(run_session(runner, inputs, weights)[0], expected)
+    inputs: Inputs = [label_map(rng, 12, 20, 5, radii=(0, 30)), *prompt_weights(rng, PUBLISHED)]
+    assert_same_bits("PromptEmbed", inputs, {}, isa, weights=tuple(range(1, 10)))
 
 
 @pytest.mark.parametrize("isa", instruction_sets())
@@ -104,11 +89,7 @@ def test_localise(isa: str, seed: int, h: int, w: int) -> None:
 @pytest.mark.parametrize("isa", instruction_sets())
 def test_localise_constants_and_threads_change_nothing(isa: str) -> None:
     inputs, _ = localise_case(np.random.default_rng(4), 30, 31, (256, 64, 16, 4, 1))
-    weights = tuple(range(2, 10))
-    (expected,) = run_session(native_session("Localise", inputs, {}, isa, threads=1), inputs)
-    for threads in (1, 2, 4):
-        runner = native_session("Localise", inputs, {}, isa, weights, threads)
-        np.testing.assert_array_equal(run_session(runner, inputs, weights)[0], expected)
+    assert_same_bits("Localise", inputs, {}, isa, weights=tuple(range(2, 10)))
 
 
 @pytest.mark.parametrize("isa", instruction_sets())

@@ -6,9 +6,8 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from numpy.typing import NDArray
 
-from op_forms import assert_forms_agree, prompt_weights
+from op_forms import assert_forms_agree, label_map, prompt_weights
 from ops_harness import run_op
 
 SEEDS = st.integers(0, 2**32 - 1)
@@ -16,22 +15,12 @@ SIDES = st.integers(1, 6)
 SETTINGS = settings(max_examples=25, deadline=None, derandomize=True)
 
 
-def label_map(rng: np.random.Generator, h: int, w: int, discs: int) -> NDArray[np.uint8]:
-    """h x w tokens of one label with discs of others on it, as clicks and predictions leave them."""
-    labels = np.full((16 * h, 16 * w), rng.integers(5), np.uint8)
-    y, x = np.mgrid[: 16 * h, : 16 * w]
-    for _ in range(discs):
-        row, column, radius = rng.integers(16 * h), rng.integers(16 * w), rng.integers(1, 20)
-        labels[(y - row) ** 2 + (x - column) ** 2 <= radius**2] = rng.integers(5)
-    return labels
-
-
 @SETTINGS
 @given(SEEDS, SIDES, SIDES, st.sampled_from([0, 1, 2, 5]))
 def test_discs(seed: int, h: int, w: int, discs: int) -> None:
     """Few mixed tokens: they are computed one by one, the others looked up."""
     rng = np.random.default_rng(seed)
-    assert_forms_agree("PromptEmbed", ([label_map(rng, h, w, discs), *prompt_weights(rng)], {}))
+    assert_forms_agree("PromptEmbed", ([label_map(rng, h, w, discs, radii=(1, 20)), *prompt_weights(rng)], {}))
 
 
 @SETTINGS
@@ -56,7 +45,7 @@ def test_large_magnitudes() -> None:
     rng = np.random.default_rng(4)
     weights = prompt_weights(rng)
     weights[0] *= np.float32(1e4)
-    assert_forms_agree("PromptEmbed", ([label_map(rng, 4, 5, 3), *weights], {}))
+    assert_forms_agree("PromptEmbed", ([label_map(rng, 4, 5, 3, radii=(1, 20)), *weights], {}))
 
 
 def test_a_pixel_changes_only_tokens_that_see_it() -> None:
