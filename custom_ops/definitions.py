@@ -12,12 +12,14 @@ import onnx
 from onnxscript import OnnxFunction
 
 from . import DOMAIN, VERSION
-from .add_prompt.definition import AddPrompt
+from .boundary_attention.chunks import IntoChunks, OutOfChunks
 from .boundary_attention.definition import BoundaryAttention
+from .boundary_attention.rotation import RotaryTables, Rotate
 from .boundary_gather.definition import BoundaryGather
 from .boundary_scatter.definition import BoundaryScatter
 from .bsq_attention.definition import BSQAttention
 from .crop_tokens.definition import CropTokens
+from .first_attention.definition import FirstAttention
 from .hybrid_attention.definition import HybridAttention
 from .hybrid_moe.definition import HybridMoE
 from .local_box.definition import LocalBox
@@ -27,18 +29,27 @@ from .localise.definition import Localise
 from .norm_projection.definition import NormProjection
 from .prompt_embed.convolutions import PromptConvolutions
 from .prompt_embed.definition import PromptEmbed
+from .prompt_projection.definition import AddPrompt, PromptProjection
+from .prompted_attention.definition import PromptedAttention
 
 # Those that others call come first. The ops of the domain, and the parts they are put together from, which have no
 # kernels of their own.
 FUNCTIONS: tuple[OnnxFunction, ...] = (
     BoundaryGather,
     BoundaryScatter,
+    RotaryTables,
+    Rotate,
+    IntoChunks,
+    OutOfChunks,
     BoundaryAttention,
+    FirstAttention,
     BSQAttention,
     NormProjection,
     HybridAttention,
+    PromptedAttention,
     HybridMoE,
     AddPrompt,
+    PromptProjection,
     PromptConvolutions,
     PromptEmbed,
     Localise,

@@ -25,6 +25,7 @@ class _State:
 
     labels: NDArray[np.uint8]  # [T, T]
     interesting: Box  # holds every label other than 1
+    unknown: bool  # whether every label is "unknown"
     clicks: tuple[Click, ...] = ()
     before: tuple[PackedLabels, ...] = ()  # for every click, the labels before it
     decoded: Decoded | None = None  # the last prediction
@@ -34,9 +35,9 @@ class _State:
 def _begin(segmenter: Segmenter, labels: NDArray[np.uint8] | None) -> _State:
     size = segmenter.size
     if labels is None:
-        return _State(label_rules.initial(size, size), whole(size, size))
+        return _State(label_rules.initial(size, size), whole(size, size), unknown=True)
     own = segmenter.checked_labels(labels).copy()
-    return _State(own, label_rules.region_of_interest(own))
+    return _State(own, label_rules.region_of_interest(own), unknown=bool((own == label_rules.UNKNOWN).all()))
 
 
 class ClickSession:
@@ -101,6 +102,7 @@ class ClickSession:
                     state,
                     labels=state.before[-2].unpack(),
                     interesting=state.before[-2].box,
+                    unknown=self._start.unknown and len(state.clicks) == 2,
                     clicks=state.clicks[:-2],
                     before=state.before[:-2],
                 )
@@ -153,11 +155,11 @@ class ClickSession:
         row, column = self.image.geometry.model_pixel(click.y, click.x)
         disc = label_rules.draw_click(labels, row, column, click.positive, segmenter.manifest.click_radius)
         region = label_rules.region_of_interest(labels, state.interesting.hull(disc))
-        decoded = segmenter.decode_region(self.image, labels, region)
+        decoded = segmenter.decode_region(self.image, labels, region, touched=disc if state.unknown else None)
         positive = decoded.logits > 0
         interesting = label_rules.apply_prediction(labels, region, positive, decoded.box)
         before = PackedLabels.pack(state.labels, state.interesting)
-        return _State(labels, interesting, (*state.clicks, click), (*state.before, before), decoded, positive)
+        return _State(labels, interesting, False, (*state.clicks, click), (*state.before, before), decoded, positive)
 
     def _mask(self, state: _State) -> NDArray[np.bool_]:
         if state.decoded is None or state.positive is None:

@@ -395,10 +395,11 @@ def _check_contract(graphs: Mapping[str, GraphSpec], geometry: GeometrySpec, whe
         embed.shape[:2] == geometry.grid and len(embed.shape) == 3,
         f"encoder output 'embed' must be {geometry.grid[0]} x {geometry.grid[1]} tokens, found {list(embed.shape)}",
     )
-    given = names(encoder.outputs) | {"prompt", "offset", "boundary", "other", "threshold"}
+    optional = {"changed", "threshold"}
+    given = names(encoder.outputs) | {"prompt", "offset", "boundary", "other"} | optional
     unknown = sorted(names(decoder.inputs) - given)
     require(not unknown, f"decoder input {unknown[:1]} is nothing that the encoder or the runtime gives")
-    missing = sorted(given - {"threshold"} - names(decoder.inputs))
+    missing = sorted(given - optional - names(decoder.inputs))
     require(not missing, f"the decoder must take {missing[:1]}")
 
 

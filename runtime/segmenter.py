@@ -109,12 +109,18 @@ class Segmenter:
             return self._run(image, labels, whole(self.size, self.size), self._every_token, {"threshold": _EVERYWHERE})
         return self.decode_region(image, labels, region_of_interest(labels))
 
-    def decode_region(self, image: EncodedImage, labels: NDArray[np.uint8], region: Box) -> Decoded:
-        """`decode` for callers that know the region of interest of `labels`. Nothing is checked."""
+    def decode_region(
+        self, image: EncodedImage, labels: NDArray[np.uint8], region: Box, touched: Box | None = None
+    ) -> Decoded:
+        """`decode` for callers that know the region of interest of `labels`. Nothing is checked.
+
+        Where everything outside the box `touched` is unknown, naming it lets the decoder use what the encoder has
+        computed about such a map.
+        """
         manifest = self.manifest
         part = np.ascontiguousarray(labels[region.slices])
         route = routing.route(part, region, manifest.geometry.grid, manifest.routing, manifest.uncertainty_kernel_size)
-        return self._run(image, part, region, route, {})
+        return self._run(image, part, region, route, {}, touched)
 
     def _run(
         self,
@@ -123,12 +129,16 @@ class Segmenter:
         region: Box,
         route: tuple[NDArray[np.int64], NDArray[np.int64]],
         extra: dict[str, NDArray[np.float32]],
+        touched: Box | None = None,
     ) -> Decoded:
         """Both graphs; `part` is the region's part of the label map."""
         patch = self.manifest.geometry.patch_size
         (prompt,) = self._graphs["prompt"].run(["prompt"], {"labels": part})
         offset = np.array([region.top // patch, region.left // patch], dtype=np.int64)
         feed = {"prompt": prompt, "offset": offset, "boundary": route[0], "other": route[1], **extra}
+        if self._takes_changed:
+            grid = self.manifest.geometry.grid
+            feed["changed"] = self._every_token[0] if touched is None else routing.changed_tokens(touched, grid, patch)
         feed.update((name, image.arrays[name]) for name in self._encoded_inputs)
         logits, tokens = self._graphs["decoder"].run(["logits", "box"], feed)
         box = Box(*(int(edge) for edge in tokens)).scaled(patch)
@@ -139,6 +149,10 @@ class Segmenter:
         """The decoder's inputs that the encoder gave."""
         encoded = self.manifest.encoded_arrays()
         return [spec.name for spec in self.manifest.graphs["decoder"].inputs if spec.name in encoded]
+
+    @cached_property
+    def _takes_changed(self) -> bool:
+        return any(spec.name == "changed" for spec in self.manifest.graphs["decoder"].inputs)
 
     @cached_property
     def _every_token(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

@@ -30,7 +30,9 @@ def cases() -> Iterator[tuple[str, Case, tuple[int, ...]]]:
         yield "HybridAttention", op_forms.hybrid_attention_case(rng, 3, 4, boundary, 2, 6), tuple(range(5, 11))
         yield "HybridMoE", op_forms.hybrid_moe_case(rng, tokens, boundary, 4), tuple(range(2, 25))
     yield "NormProjection", op_forms.norm_projection_case(rng, 6), (1, 2, 3, 4)
-    yield "AddPrompt", op_forms.add_prompt_case(rng, 4, 5), (3,)
+    yield "FirstAttention", op_forms.first_attention_case(rng, 3, 4, 2), (2,)
+    yield "PromptedAttention", op_forms.prompted_attention_case(rng, 3, 4, 12, 1, 2, 6), tuple(range(5, 11))
+    yield "PromptProjection", op_forms.prompt_projection_case(rng, 4, 5), tuple(range(3, 8))
     labels = np.ones((64, 80), np.uint8)
     labels[30:40, 40:55] = 4
     yield "PromptEmbed", ([labels, *op_forms.prompt_weights(rng)], {}), tuple(range(1, 10))
@@ -134,7 +136,10 @@ def test_add_functions_takes_what_is_used_and_what_that_uses() -> None:
     model = hybrid_attention_model()
     add_functions(model)
     names = ["BoundaryGather", "BoundaryScatter", "BoundaryAttention", "BSQAttention", "HybridAttention"]
-    assert [function.name for function in model.functions] == names
+    parts = {"RotaryTables", "Rotate", "IntoChunks", "OutOfChunks"}
+    found = [function.name for function in model.functions]
+    assert [name for name in found if name not in parts] == names
+    assert set(found) == parts | set(names)
     assert [(entry.domain, entry.version) for entry in model.opset_import] == [("", OPSET), (DOMAIN, VERSION)]
 
 

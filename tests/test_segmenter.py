@@ -21,6 +21,7 @@ from fake_bundle import bundle_id, edit_manifest, write_fake_bundle
 from inter2former_onnx import EncodedImage, Segmenter
 from inter2former_onnx.errors import ArgumentError, BundleError, EmbeddingError, ImageError, OpsLibraryError
 from inter2former_onnx.models import Inter2Former, ModelConfig, load_state_dict, read_checkpoint
+from inter2former_onnx.runtime import labels as label_rules
 from inter2former_onnx.runtime import segmenter as module
 
 NEAR_ZERO = 1e-3  # of recorded logits: which side of 0 such a pixel falls on is not held to
@@ -135,6 +136,31 @@ def test_positive_and_negative_click_on_one_pixel(encoded: EncodedImage) -> None
     session = encoded.session()
     for positive in (True, False, True, False):
         assert session.click(80, 60, positive)[60, 80] == positive
+
+
+@pytest.mark.parametrize("positive", [True, False])
+@pytest.mark.parametrize("place", [(0.0, 0.0), (199.0, 149.0), (100.0, 75.0), (64.0, 32.0), (63.0, 95.0)])
+def test_first_click_equals_its_plain_form(
+    segmenter: Segmenter, encoded: EncodedImage, place: tuple[float, float], positive: bool
+) -> None:
+    """What the encoder computed about the map without clicks stands in for computing it anew."""
+    session = encoded.session(enforce_clicks=False)
+    row, column = encoded.geometry.model_pixel(place[1], place[0])
+    labels = session.labels
+    label_rules.draw_click(labels, row, column, positive, segmenter.manifest.click_radius)
+    for again in range(2):  # undone and made again, it is a first click again
+        session.click(*place, positive)
+        found = session._state.decoded
+        assert found is not None
+        plain = segmenter.decode(encoded, labels)
+        assert found.box == plain.box
+        np.testing.assert_allclose(found.logits, plain.logits, atol=TOLERANCE)
+        if again == 0:
+            session.click(40.0, 90.0)
+            session.undo()
+            assert session._state.decoded is not None
+            np.testing.assert_allclose(session._state.decoded.logits, plain.logits, atol=TOLERANCE)
+            session.undo()
 
 
 def test_undo_equals_replay(encoded: EncodedImage) -> None:
