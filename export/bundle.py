@@ -24,6 +24,7 @@ from ..progress import progress
 from . import graphs
 from .onnx_graph import IR_VERSION, OPSET, op_counts, parameter_count, trace
 from .random_weights import initialise
+from .storage import STORAGES, store_as_float16
 
 FORMAT = "inter2former-bundle"
 FORMAT_VERSION = 1
@@ -43,6 +44,7 @@ def export_bundle(
     checkpoint: str | Path | None = None,
     random_weights: int | None = None,
     size: int | None = None,
+    storage: str = "float32",
     overwrite: bool = False,
 ) -> Path:
     """Write a bundle.
@@ -55,18 +57,21 @@ def export_bundle(
         checkpoint: published-format weights, `.pth` or `.safetensors`.
         random_weights: a seed, in place of `checkpoint`; the weights are written too, as checkpoint.pth.
         size: side of the model's input in pixels, if not the configuration's.
+        storage: "float32", or "float16" for a bundle of half the size whose weights are rounded to 11 bits.
         overwrite: replace a bundle that is there. A folder that is not a bundle is never replaced.
 
     Returns:
         The folder.
 
     Raises:
-        ArgumentError: not exactly one of `checkpoint` and `random_weights`, or an impossible size.
+        ArgumentError: not exactly one of `checkpoint` and `random_weights`, an impossible size, or another storage.
         ConfigError, CheckpointError: unusable inputs.
         BundleError: `out` exists, or cannot be written.
     """
     if (checkpoint is None) == (random_weights is None):
         raise ArgumentError("give either a checkpoint or a seed for random weights, and not both")
+    if storage not in STORAGES:
+        raise ArgumentError(f"storage: expected one of {', '.join(STORAGES)}, found {storage!r}")
     out = Path(out)
     _check_destination(out, overwrite)
     model_config = _with_size(load_config(config), size)
@@ -78,6 +83,8 @@ def export_bundle(
         assert random_weights is not None
         initialise(model, random_weights)
         source = {"random_weights": random_weights}
+    if storage != "float32":
+        source["stored_as"] = storage
     model.requires_grad_(False)
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
@@ -85,7 +92,7 @@ def export_bundle(
     except OSError as error:
         raise BundleError(f"cannot write a bundle at {out}: {error.strerror}") from None
     try:
-        _write_bundle(model, temporary, source)
+        _write_bundle(model, temporary, source, storage)
         if random_weights is not None:
             save_checkpoint(temporary / "checkpoint.pth", model)
         _move_into_place(temporary, out)
@@ -96,7 +103,7 @@ def export_bundle(
     return out
 
 
-def _write_bundle(model: Inter2Former, folder: Path, source: dict[str, Any]) -> None:
+def _write_bundle(model: Inter2Former, folder: Path, source: dict[str, Any], storage: str) -> None:
     config = model.config
     described: dict[str, Any] = {}
     for name, spec_of in progress(SPECS.items(), "export", total=len(SPECS)):
@@ -108,6 +115,8 @@ def _write_bundle(model: Inter2Former, folder: Path, source: dict[str, Any]) -> 
             "ops": op_counts(graph),
             "parameters": parameter_count(graph),
         }
+        if storage == "float16":
+            store_as_float16(graph)
         _save_graph(graph, folder / f"{name}.onnx")
     for path in folder.iterdir():
         path.chmod(0o644)  # onnx writes external data for the owner's eyes only

@@ -77,7 +77,8 @@ def trace(spec: GraphSpec) -> onnx.ModelProto:
 
 def parameter_count(model: onnx.ModelProto) -> int:
     """Number of values in the model's floating-point initialisers."""
-    return sum(int(np.prod(t.dims)) for t in model.graph.initializer if t.data_type == onnx.TensorProto.FLOAT)
+    kinds = (onnx.TensorProto.FLOAT, onnx.TensorProto.FLOAT16)
+    return sum(int(np.prod(t.dims)) for t in model.graph.initializer if t.data_type in kinds)
 
 
 def op_counts(model: onnx.ModelProto) -> dict[str, dict[str, int]]:

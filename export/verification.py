@@ -16,7 +16,8 @@ from ..runtime import EncodedImage, Segmenter
 from ..runtime import labels as label_map
 from ..runtime.box import Box, whole
 from ..runtime.graph import Graph
-from .graphs import EDGE_NAMES, encoder_outputs
+from .graphs import EDGE_NAMES, FIRST_NAMES, encoder_outputs
+from .storage import round_weights
 
 Floats = NDArray[np.float32]
 
@@ -117,6 +118,8 @@ def verify_bundle(
         load_state_dict(model, read_checkpoint(checkpoint), str(checkpoint))
     except CheckpointError as error:
         raise CheckpointError(f"{error} (the configuration is the one in {bundle}/manifest.json)") from None
+    if segmenter.manifest.source.get("stored_as") == "float16":
+        round_weights(model)
     return _compare(segmenter, model, Report(Path(bundle), Path(checkpoint), segmenter.ops), image, clicks)
 
 
@@ -125,7 +128,7 @@ def _compare(
 ) -> Report:
     encoded = segmenter.encode(image)
     features = model.encode(model.preprocess(torch.from_numpy(np.ascontiguousarray(image))))
-    names = ("embed", *EDGE_NAMES)
+    names = ("embed", *FIRST_NAMES, *EDGE_NAMES)
     pairs = zip(names, encoder_outputs(model, features), strict=True)
     report.differences.append(_difference("encoder", [(encoded.arrays[name], t.numpy()) for name, t in pairs]))
 

@@ -90,6 +90,7 @@ def test_decoder_against_the_reference(
     boundary, other = route(part, region, (12, 12), "boundary", 7)
     offset = np.array([region.top // 16, region.left // 16])
     feed = {**image.arrays, "prompt": prompt, "offset": offset, "boundary": boundary, "other": other}
+    feed["changed"] = np.arange(144)
     logits, box, localisation, tokens = decoder.run(None, feed)
 
     def assert_close(found: np.ndarray, wanted: np.ndarray) -> None:
@@ -181,12 +182,26 @@ def test_random_weights_localise_what_is_prompted(tmp_path: Path) -> None:
     assert (again / "encoder.onnx").read_bytes() == (folder / "encoder.onnx").read_bytes()
 
 
+def test_float16_storage_halves_the_files_and_rounds_the_weights(tmp_path: Path) -> None:
+    wide = small_config(embed_dim=128)
+    whole = export_bundle(tmp_path / "whole", config=wide, random_weights=3)
+    half = export_bundle(tmp_path / "half", config=wide, random_weights=3, storage="float16")
+    sizes = [sum(path.stat().st_size for path in folder.glob("*.onnx*")) for folder in (whole, half)]
+    assert sizes[1] < 0.62 * sizes[0]
+    image = np.random.default_rng(0).integers(0, 256, (192, 192, 3), dtype=np.uint8)
+    # Exactly as good as PyTorch with rounded weights, and nearly as PyTorch with its own.
+    assert verify_bundle(half, half / "checkpoint.pth", image, clicks=2).ok
+    exact, rounded = (Segmenter(folder).encode(image).arrays["embed"] for folder in (whole, half))
+    assert 0 < np.abs(exact - rounded).max() < 0.02 * np.ptp(exact)
+
+
 @pytest.mark.parametrize(
     "arguments, error, said",
     [
         ({}, ArgumentError, "either a checkpoint or a seed"),
         ({"checkpoint": MINI, "random_weights": 1}, ArgumentError, "either a checkpoint or a seed"),
         ({"checkpoint": MINI, "size": 100}, ArgumentError, "size must be a positive multiple of 16, found 100"),
+        ({"checkpoint": MINI, "storage": "int4"}, ArgumentError, "storage: expected one of float32, float16"),
         ({"checkpoint": MINI, "config": "vit_b"}, CheckpointError, "mini.pth"),
         ({"checkpoint": "missing.pth"}, CheckpointError, "missing.pth"),
     ],

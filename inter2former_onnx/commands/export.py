@@ -32,6 +32,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         help="side of the square the model sees, in pixels (default: the configuration's)",
     )
+    parser.add_argument(
+        "--storage",
+        choices=("float32", "float16"),
+        default="float32",
+        help="float16: half the size on disk, weights rounded; computed in float32 either way (default: float32)",
+    )
     parser.add_argument("--overwrite", action="store_true", help="replace DIR if it is there")
 
 
@@ -47,6 +53,7 @@ def run(args: argparse.Namespace) -> int:
         checkpoint=args.checkpoint,
         random_weights=args.random_weights,
         size=args.size,
+        storage=args.storage,
         overwrite=args.overwrite,
     )
     print(f"wrote {bundle}")
