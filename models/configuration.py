@@ -94,9 +94,13 @@ class DecodeHeadConfig:
 
 @dataclass(frozen=True)
 class GeometryConfig:
-    """How an image becomes the model's input: zero-padded to a square, resized to `size` pixels (docs/model.md 1)."""
+    """How an image becomes the model's input: zero-padded to a square, resized to `size` pixels (docs/model.md 1).
 
-    mode: Literal["square"] = "square"
+    `square` computes all of the square, as the published evaluation does; `fit` only the tokens that the image reaches.
+    The square's side is the image's longer side, rounded up to a multiple of `size_divisor`.
+    """
+
+    mode: Literal["square", "fit"] = "square"
     size: int = 1024
     size_divisor: int = 256
 
@@ -274,7 +278,9 @@ def _check(config: ModelConfig) -> None:
     require(
         config.channel_order in ("bgr", "rgb"), f"channel_order must be 'bgr' or 'rgb', found {config.channel_order!r}"
     )
-    require(geometry.mode == "square", f"geometry.mode must be 'square', found {geometry.mode!r}")
+    require(
+        geometry.mode in ("square", "fit"), f"geometry.mode must be 'square' or 'fit', found {geometry.mode!r}"
+    )
     require(geometry.size % PATCH_SIZE == 0, f"geometry.size must be a multiple of {PATCH_SIZE}, found {geometry.size}")
     require(len(config.mean) == 3 and len(config.std) == 3, "mean and std must have three values each")
     require(backbone.in_dim == 3, f"backbone.in_dim must be 3, found {backbone.in_dim}")
