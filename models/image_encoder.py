@@ -152,7 +152,7 @@ class ImageEncoder(nn.Module):
         return self.out_conv(fused).permute(0, 3, 1, 2)
 
     def position_embedding(self, whole: tuple[int, int], grid: tuple[int, int]) -> Tensor:
-        """The learned grid of positions, bilinearly resized to `whole`, and of that `grid`: [1, rows * columns, dim]."""
+        """The learned positions, bilinearly resized to `whole`, and of that `grid`: [1, rows * columns, dim]."""
         side = self.config.img_size // self.config.patch_size
         learned = self.pos_embed[:, 1:].transpose(1, 2).unflatten(2, (side, side))
         resized = F.interpolate(learned, size=whole, mode="bilinear", align_corners=False)

@@ -16,7 +16,7 @@ from . import routing
 from .box import Box, whole
 from .encoded_image import EncodedImage
 from .graph import Graph
-from .labels import DEFINITE_FOREGROUND, region_of_interest
+from .labels import region_of_interest
 from .manifest import GRAPHS, read_manifest
 
 _MAX_THREADS = 1024
@@ -40,7 +40,8 @@ class Segmenter:
         bundle: the bundle's folder.
         manifest: its checked manifest.
         threads: threads that one run uses.
-        size: side T of the model's input, and of the label map, in pixels.
+        size: side T of the square that images are brought to, in pixels. What of it the model sees of an image, and
+            so the size of the image's label maps, is `EncodedImage.geometry.extent`: all of it in geometry `square`.
     """
 
     def __init__(self, bundle: str | os.PathLike[str] | None = None, threads: int | None = None) -> None:
@@ -78,7 +79,7 @@ class Segmenter:
             ImageError: anything else.
         """
         pixels = _checked_image(image)
-        names = list(self.manifest.encoded_arrays())
+        names = [spec.name for spec in self.manifest.graphs["encoder"].outputs]
         arrays: list[NDArray[np.float32]] = self._graphs["encoder"].run(names, {"image": pixels})
         return EncodedImage(self, pixels.shape[0], pixels.shape[1], dict(zip(names, arrays, strict=True)))
 
@@ -91,7 +92,7 @@ class Segmenter:
 
         Args:
             image: encoded by this bundle.
-            labels: uint8 [size, size] of the states in labels.py.
+            labels: uint8 [height, width] of the states in labels.py, in the model pixels of `image.geometry.extent`.
             dense: full attention for every token and the whole map decoded, in place of the parts that matter: the
                 yardstick for what routing and localisation save.
 
@@ -102,18 +103,19 @@ class Segmenter:
             ArgumentError: labels of another type, shape or range.
             EmbeddingError: `image` was encoded by another bundle.
         """
-        labels = self.checked_labels(labels)
         if image.bundle_id != self.manifest.id:
             raise EmbeddingError(f"{image!r} was encoded by another bundle than {str(self.bundle)!r}")
+        labels = image.checked_labels(labels)
         if dense:
-            return self._run(image, labels, whole(self.size, self.size), self._every_token, {"threshold": _EVERYWHERE})
+            everything = routing.all_tokens(image.geometry.grid)
+            return self._run(image, labels, whole(*labels.shape), everything, {"threshold": _EVERYWHERE})
         return self.decode_region(image, labels, region_of_interest(labels))
 
     def decode_region(self, image: EncodedImage, labels: NDArray[np.uint8], region: Box) -> Decoded:
         """`decode` for callers that know the region of interest of `labels`. Nothing is checked."""
         manifest = self.manifest
         part = np.ascontiguousarray(labels[region.slices])
-        route = routing.route(part, region, manifest.geometry.grid, manifest.routing, manifest.uncertainty_kernel_size)
+        route = routing.route(part, region, image.geometry.grid, manifest.routing, manifest.uncertainty_kernel_size)
         return self._run(image, part, region, route, {})
 
     def _run(
@@ -137,24 +139,8 @@ class Segmenter:
     @cached_property
     def _encoded_inputs(self) -> list[str]:
         """The decoder's inputs that the encoder gave."""
-        encoded = self.manifest.encoded_arrays()
+        encoded = {spec.name for spec in self.manifest.graphs["encoder"].outputs}
         return [spec.name for spec in self.manifest.graphs["decoder"].inputs if spec.name in encoded]
-
-    @cached_property
-    def _every_token(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        return routing.all_tokens(self.manifest.geometry.grid)
-
-    def checked_labels(self, labels: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        """`labels` if it is a label map of this model; otherwise ArgumentError says what it is."""
-        expected = f"uint8 [{self.size}, {self.size}]"
-        if not isinstance(labels, np.ndarray):
-            raise ArgumentError(f"labels: expected a numpy array, {expected}, found {type(labels).__name__}")
-        if labels.dtype != np.uint8 or labels.shape != (self.size, self.size):
-            raise ArgumentError(f"labels: expected {expected}, found {labels.dtype} {list(labels.shape)}")
-        highest = int(labels.max())
-        if highest > DEFINITE_FOREGROUND:
-            raise ArgumentError(f"labels: expected values from 0 to {DEFINITE_FOREGROUND}, found {highest}")
-        return labels
 
     def __repr__(self) -> str:
         return f"Segmenter({str(self.bundle)!r}, threads={self.threads}, size={self.size}, ops={self.ops!r})"

@@ -32,6 +32,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         help="side of the square the model sees, in pixels (default: the configuration's)",
     )
+    parser.add_argument(
+        "--geometry",
+        choices=("fit", "square"),
+        help="fit: an image's longer side gets all the pixels of --size, and nothing is computed beside the image; "
+        "square: all of the padded square, as in the published evaluation (default: the configuration's)",
+    )
     parser.add_argument("--overwrite", action="store_true", help="replace DIR if it is there")
 
 
@@ -47,6 +53,7 @@ def run(args: argparse.Namespace) -> int:
         checkpoint=args.checkpoint,
         random_weights=args.random_weights,
         size=args.size,
+        geometry=args.geometry,
         overwrite=args.overwrite,
     )
     print(f"wrote {bundle}")
