@@ -21,7 +21,7 @@ def torch_resize(values: np.ndarray, height: int, width: int) -> np.ndarray:
 
 
 def by_torch(logits: np.ndarray, box: Box, geometry: Geometry) -> np.ndarray:
-    """The published way: the whole map, resized to the square, cropped; what is not computed repeats the last pixels."""
+    """The published way: the whole map resized to the square and cropped; what was not computed is like its border."""
     height, width = geometry.extent
     full = np.full((height, width), OUTSIDE, dtype=np.float32)
     full[box.slices] = logits
