@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import importlib.metadata
 import json
@@ -10,7 +11,7 @@ import shutil
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import onnx
 
@@ -18,7 +19,7 @@ from .. import __version__
 from ..custom_ops import DOMAIN, VERSION
 from ..errors import ArgumentError, BundleError
 from ..models import Inter2Former, ModelConfig, load_config, load_state_dict, read_checkpoint, save_checkpoint
-from ..models.configuration import PATCH_SIZE
+from ..models.configuration import PATCH_SIZE, GeometryMode
 from ..models.dynamic_local_upsampling import OUTSIDE_LOGIT
 from ..progress import progress
 from . import graphs
@@ -45,6 +46,7 @@ def export_bundle(
     random_weights: int | None = None,
     size: int | None = None,
     storage: str = "float32",
+    geometry: GeometryMode | None = None,
     overwrite: bool = False,
 ) -> Path:
     """Write a bundle.
@@ -58,6 +60,8 @@ def export_bundle(
         random_weights: a seed, in place of `checkpoint`; the weights are written too, as checkpoint.pth.
         size: side of the model's input in pixels, if not the configuration's.
         storage: "float32", or "float16" for a bundle of half the size whose weights are rounded to 11 bits.
+        geometry: how images are brought to that size, if not as the configuration says. "fit" with a square's
+            configuration also sets its size_divisor to 1, so that an image's longer side gets all of `size`.
         overwrite: replace a bundle that is there. A folder that is not a bundle is never replaced.
 
     Returns:
@@ -74,7 +78,7 @@ def export_bundle(
         raise ArgumentError(f"storage: expected one of {', '.join(STORAGES)}, found {storage!r}")
     out = Path(out)
     _check_destination(out, overwrite)
-    model_config = _with_size(load_config(config), size)
+    model_config = _with_geometry(load_config(config), size, geometry)
     model = Inter2Former(model_config).eval()
     if checkpoint is not None:
         load_state_dict(model, read_checkpoint(checkpoint), str(checkpoint))
@@ -166,14 +170,18 @@ def _describe(value: onnx.ValueInfoProto) -> dict[str, Any]:
     return {"name": value.name, "dtype": dtype, "shape": [d.dim_param or d.dim_value for d in tensor.shape.dim]}
 
 
-def _with_size(config: ModelConfig, size: int | None) -> ModelConfig:
-    if size is None:
-        return config
-    if size <= 0 or size % PATCH_SIZE:
-        raise ArgumentError(f"size must be a positive multiple of {PATCH_SIZE}, found {size}")
-    values = config.to_dict()
-    values["geometry"]["size"] = size
-    return ModelConfig.from_dict(values)
+def _with_geometry(config: ModelConfig, size: int | None, mode: GeometryMode | None) -> ModelConfig:
+    geometry = config.geometry
+    if size is not None:
+        if size <= 0 or size % PATCH_SIZE:
+            raise ArgumentError(f"size must be a positive multiple of {PATCH_SIZE}, found {size}")
+        geometry = dataclasses.replace(geometry, size=size)
+    if mode is not None and mode != geometry.mode:
+        if mode not in get_args(GeometryMode):
+            raise ArgumentError(f"geometry must be 'fit' or 'square', found {mode!r}")
+        divisor = 1 if mode == "fit" else geometry.size_divisor
+        geometry = dataclasses.replace(geometry, mode=mode, size_divisor=divisor)
+    return dataclasses.replace(config, geometry=geometry)
 
 
 def _check_destination(out: Path, overwrite: bool) -> None:

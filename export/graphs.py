@@ -45,9 +45,11 @@ class EncoderGraph(nn.Module):
     def __init__(self, model: Inter2Former) -> None:
         super().__init__()
         self.model = model
-        size = model.config.geometry.size
-        with torch.no_grad():
-            self.plans = model.backbone.plans(size, size)
+        geometry = model.config.geometry
+        self.plans = None  # planned in the graph, for every image's own grid
+        if geometry.mode == "square":
+            with torch.no_grad():
+                self.plans = model.backbone.plans(geometry.size, geometry.size)
 
     def forward(self, image: Tensor) -> tuple[Tensor, ...]:
         """uint8 [H, W, 3], RGB -> see `encoder_outputs`."""
@@ -134,10 +136,14 @@ def encoder_spec(model: Inter2Former) -> GraphSpec:
     """The encoder, for images of any size."""
     image = torch.zeros(96, 80, 3, dtype=torch.uint8)
     dynamic = ({0: torch.export.Dim.DYNAMIC, 1: torch.export.Dim.DYNAMIC},)
-    side = model.config.geometry.size // PATCH_SIZE
-    dims = model.config.decode_head.embed_dim
-    first = _first_shapes(model, side * side)
-    outputs = {"embed": (side, side, dims), **first, **_edge_shapes(model, side, side)}
+    rows: int | str = "rows"
+    columns: int | str = "columns"
+    tokens: int | str = "rows*columns"
+    if model.config.geometry.mode == "square":
+        rows = columns = model.config.geometry.size // PATCH_SIZE
+        tokens = rows * columns
+    embed = {"embed": (rows, columns, model.config.decode_head.embed_dim)}
+    outputs = {**embed, **_first_shapes(model, tokens), **_edge_shapes(model, rows, columns)}
     return GraphSpec(EncoderGraph(model), (image,), dynamic, {"image": ("height", "width", 3)}, outputs)
 
 

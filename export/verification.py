@@ -135,7 +135,7 @@ def _compare(
     prompt_graph = Graph(segmenter.bundle, segmenter.manifest, "prompt", segmenter.threads)
     target = _ellipse(encoded.height, encoded.width)
     mask = np.zeros_like(target)
-    ours, theirs = (label_map.initial(segmenter.size, segmenter.size) for _ in range(2))
+    ours, theirs = (label_map.initial(*encoded.geometry.extent) for _ in range(2))
     prompts, logits = [], []
     for _ in progress(range(clicks), "verify", total=clicks):
         x, y, positive = _next_click(target, mask)
@@ -146,7 +146,8 @@ def _compare(
         (prompt,) = prompt_graph.run(["prompt"], {"labels": part})
         prompts.append((prompt, model.neck.embed_labels(torch.from_numpy(part)).numpy()))
         found, box = segmenter.decode(encoded, ours)
-        logits.append(_on_common_box(segmenter, found, box, *_decode_torch(model, features, ours)))
+        expected, expected_box = _decode_torch(model, features, ours)
+        logits.append(_on_common_box(segmenter.manifest.outside_logit, found, box, expected, expected_box))
         mask = _finish(segmenter, encoded, ours, found, box)
         torch_mask = _finish(segmenter, encoded, theirs, *_decode_torch(model, features, theirs))
         report.clicks.append(ClickResult(x, y, positive, _iou(mask, torch_mask)))
@@ -169,14 +170,14 @@ def _finish(
     return encoded.geometry.mask(logits, positive, box, segmenter.manifest.outside_logit)
 
 
-def _on_common_box(segmenter: Segmenter, a: Floats, a_box: Box, b: Floats, b_box: Box) -> tuple[Floats, Floats]:
+def _on_common_box(outside: float, a: Floats, a_box: Box, b: Floats, b_box: Box) -> tuple[Floats, Floats]:
     """Both over the hull of their boxes, which differ when a localisation value lies on the threshold."""
     hull = a_box.hull(b_box)
     maps = []
     for logits, box in ((a, a_box), (b, b_box)):
-        whole_map = np.full((segmenter.size, segmenter.size), segmenter.manifest.outside_logit, dtype=np.float32)
-        whole_map[box.slices] = logits
-        maps.append(whole_map[hull.slices])
+        common = np.full((hull.height, hull.width), outside, dtype=np.float32)
+        common[box.within(hull).slices] = logits
+        maps.append(common)
     return maps[0], maps[1]
 
 

@@ -16,14 +16,14 @@ from .packed_labels import PackedLabels
 
 if TYPE_CHECKING:
     from .encoded_image import EncodedImage
-    from .segmenter import Decoded, Segmenter
+    from .segmenter import Decoded
 
 
 @dataclass(frozen=True)
 class _State:
     """Everything that a click changes. Never modified: a click makes a new one, so failing leaves the old one."""
 
-    labels: NDArray[np.uint8]  # [T, T]
+    labels: NDArray[np.uint8]  # [height, width] in model pixels
     interesting: Box  # holds every label other than 1
     unknown: bool  # whether every label is "unknown"
     clicks: tuple[Click, ...] = ()
@@ -32,11 +32,11 @@ class _State:
     positive: NDArray[np.bool_] | None = None  # its logits > 0
 
 
-def _begin(segmenter: Segmenter, labels: NDArray[np.uint8] | None) -> _State:
-    size = segmenter.size
+def _begin(image: EncodedImage, labels: NDArray[np.uint8] | None) -> _State:
     if labels is None:
-        return _State(label_rules.initial(size, size), whole(size, size), unknown=True)
-    own = segmenter.checked_labels(labels).copy()
+        extent = image.geometry.extent
+        return _State(label_rules.initial(*extent), whole(*extent), unknown=True)
+    own = image.checked_labels(labels).copy()
     return _State(own, label_rules.region_of_interest(own), unknown=bool((own == label_rules.UNKNOWN).all()))
 
 
@@ -59,8 +59,8 @@ class ClickSession:
         Args:
             image: what is clicked on.
             enforce_clicks: see the class.
-            labels: the label map to begin with and to come back to, uint8 [T, T], such as another session's `labels`;
-                by default everything is unknown.
+            labels: the label map to begin with and to come back to, such as another session's `labels`: uint8
+                [height, width] in model pixels (`image.geometry.extent`); by default everything is unknown.
 
         Raises:
             ArgumentError: labels of another type, shape or range.
@@ -68,7 +68,7 @@ class ClickSession:
         self.image = image
         self.enforce_clicks = enforce_clicks
         self._lock = threading.Lock()
-        self._start = _begin(image.segmenter, labels)
+        self._start = _begin(image, labels)
         self._state = self._start
 
     def click(self, x: float, y: float, positive: bool = True) -> NDArray[np.bool_]:
@@ -125,7 +125,7 @@ class ClickSession:
 
     @property
     def labels(self) -> NDArray[np.uint8]:
-        """A copy of the label map: uint8 [T, T] in model pixels; see labels.py for its states."""
+        """A copy of the label map: uint8 [height, width] in model pixels; see labels.py for its states."""
         return self._state.labels.copy()
 
     @property

@@ -77,7 +77,7 @@ def read(path: Path, manifest: Manifest) -> tuple[EmbeddingHeader, dict[str, NDA
         with zipfile.ZipFile(path) as archive:
             header = _read_header(archive, path)
             _check_origin(header, manifest, path)
-            shapes = manifest.encoded_arrays()
+            shapes = manifest.encoded_arrays(manifest.geometry.of_image(header.height, header.width).grid)
             expected = {f"{name}.npy" for name in (_HEADER_NAME, *shapes)}
             found = archive.namelist()
             if sorted(found) != sorted(expected):

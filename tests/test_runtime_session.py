@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -22,9 +23,11 @@ BACKGROUND = np.array([0, 1, 1, 2, 4], dtype=np.uint8)
 FOREGROUND = np.array([0, 2, 3, 3, 4], dtype=np.uint8)
 
 
-@pytest.fixture(scope="module", params=["boundary", "roi"])
+@pytest.fixture(scope="module", params=["boundary square", "roi square", "boundary fit"])
 def segmenter(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Segmenter:
-    return Segmenter(write_fake_bundle(tmp_path_factory.mktemp("session") / "bundle", routing=request.param), threads=1)
+    routing, mode = request.param.split()
+    folder = tmp_path_factory.mktemp("session") / "bundle"
+    return Segmenter(write_fake_bundle(folder, routing=routing, mode=mode), threads=1)
 
 
 def photograph(height: int, width: int) -> np.ndarray:
@@ -38,15 +41,17 @@ def image(segmenter: Segmenter) -> EncodedImage:
 
 def plain_session(image: EncodedImage, clicks: Sequence[Click]) -> tuple[np.ndarray, np.ndarray]:
     """(labels, logits in the original image) after all clicks, by whole-map definitions."""
-    labels = np.full((SIZE, SIZE), 2, dtype=np.uint8)
-    geometry = Geometry(image.height, image.width, SIZE, 32)
-    y, x = np.mgrid[:SIZE, :SIZE]
+    mode = image.segmenter.manifest.geometry.mode
+    geometry = Geometry(image.height, image.width, SIZE, 32, mode)
+    height, width = (SIZE, SIZE) if mode == "square" else (80, 64)  # 70 x 50 pixels, neither enlarged nor reduced
+    labels = np.full((height, width), 2, dtype=np.uint8)
+    y, x = np.mgrid[:height, :width]
     back = np.empty(0)
     for click in clicks:
         row, column = geometry.model_pixel(click.y, click.x)
         labels[(y - row) ** 2 + (x - column) ** 2 <= 25] = 4 if click.positive else 0
         box = region_of_interest(labels)
-        logits = np.full((SIZE, SIZE), -100, dtype=np.float32)
+        logits = np.full((height, width), -100, dtype=np.float32)
         logits[box.slices] = expected_logits(image.arrays["embed"][:, :, 0], labels)[box.slices]
         back = geometry.logits(logits, region_of_interest(np.ones_like(labels)), -100.0)
         labels = np.where(logits > 0, FOREGROUND[labels], BACKGROUND[labels])
@@ -77,7 +82,7 @@ def test_clicks_follow_the_published_loop(image: EncodedImage, points: list[tupl
 def test_before_the_first_click(image: EncodedImage) -> None:
     session = image.session()
     assert session.clicks == ()
-    assert (session.labels == 2).all() and session.labels.shape == (SIZE, SIZE)
+    assert (session.labels == 2).all() and session.labels.shape == image.geometry.extent
     assert session.mask.shape == (70, 50) and session.mask.dtype == np.bool_ and not session.mask.any()
     assert session.logits.dtype == np.float32 and (session.logits == -100).all()
 
@@ -287,14 +292,14 @@ def test_session_goes_on_from_given_labels(image: EncodedImage) -> None:
 
 
 @pytest.mark.parametrize(
-    "labels, said",
+    "change, said",
     [
-        (np.full((SIZE, SIZE), 5, np.uint8), "from 0 to 4, found 5"),
-        (np.zeros((SIZE, 3), np.uint8), "found uint8"),
-        (np.zeros((SIZE, SIZE)), "found float64"),
-        ("labels", "found str"),
+        (lambda labels: labels + np.uint8(3), "from 0 to 4, found 5"),
+        (lambda labels: labels[:, :3], "found uint8"),
+        (lambda labels: labels.astype(np.float64), "found float64"),
+        (lambda labels: "labels", "found str"),
     ],
 )
-def test_given_labels_are_checked(image: EncodedImage, labels: np.ndarray, said: str) -> None:
+def test_given_labels_are_checked(image: EncodedImage, change: Callable[[np.ndarray], Any], said: str) -> None:
     with pytest.raises(ArgumentError, match=said):
-        image.session(labels=labels)
+        image.session(labels=change(image.session().labels))

@@ -38,6 +38,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default="float32",
         help="float16: half the size on disk, weights rounded; computed in float32 either way (default: float32)",
     )
+    parser.add_argument(
+        "--geometry",
+        choices=("fit", "square"),
+        help="fit: an image's longer side gets all the pixels of --size, and nothing is computed beside the image; "
+        "square: all of the padded square, as in the published evaluation (default: the configuration's)",
+    )
     parser.add_argument("--overwrite", action="store_true", help="replace DIR if it is there")
 
 
@@ -54,6 +60,7 @@ def run(args: argparse.Namespace) -> int:
         random_weights=args.random_weights,
         size=args.size,
         storage=args.storage,
+        geometry=args.geometry,
         overwrite=args.overwrite,
     )
     print(f"wrote {bundle}")
