@@ -52,7 +52,7 @@ def coloured_object(path: Path) -> Sequence[Target]:
     Raises:
         ImageError: missing or unreadable.
     """
-    return [Target(path.stem, (read_image(path) > 0).any(2))]
+    return [Target(path.stem, np.any(read_image(path) > 0, axis=2))]
 
 
 def object_with_trimap(path: Path) -> Sequence[Target]:
@@ -64,7 +64,8 @@ def object_with_trimap(path: Path) -> Sequence[Target]:
 def binary_object(path: Path) -> Sequence[Target]:
     """One object of a binary mask, stored as 0 and 1 (then 255 is void) or as 0 and 255 (then above 127 is object)."""
     values = read_values(path)
-    if values.max(initial=0) <= 1 or set(np.unique(values).tolist()) == {0, 1, VOID}:
+    found = set(np.unique(values).tolist())
+    if 1 in found and found <= {0, 1, VOID}:
         return [Target(path.stem, values == 1, values == VOID)]
     return [Target(path.stem, values > 127)]
 

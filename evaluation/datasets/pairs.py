@@ -43,7 +43,7 @@ def pairs(images: Path, masks: Path, read: MaskReader) -> list[Picture]:
     if not pictures:
         raise ArgumentError(f"{images}: no image in this folder")
     own: dict[str, list[Path]] = {stem: [] for stem in pictures}
-    lost = []
+    lost: list[Path] = []
     for path in files(masks):
         image = next((stem for stem in _owners(path.stem) if stem in pictures), None)
         (lost if image is None else own[image]).append(path)

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnxruntime
 from numpy.typing import NDArray
 
 from ...runtime import ClickSession, EncodedImage, Segmenter
@@ -34,6 +35,7 @@ class BundleSettings:
             "bundle_id": manifest.id,
             "enforce_clicks": self.enforce_clicks,
             "ops": segmenter.ops,
+            "onnxruntime": onnxruntime.__version__,
             "size": manifest.geometry.size,
             "random_weights": "random_weights" in manifest.source,
         }

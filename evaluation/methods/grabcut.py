@@ -77,7 +77,7 @@ class GrabCutObject:
         if (labels & 1).any() and not (labels & 1).all():  # without pixels of both kinds there are no two colour models
             cv2.setRNGSeed(0)  # its k-means draws numbers from the thread's generator
             empty = np.zeros((1, 65), np.float64)
-            cv2.grabCut(self._image, labels, None, empty, empty.copy(), ITERATIONS, cv2.GC_INIT_WITH_MASK)
+            cv2.grabCut(self._image, labels, (0, 0, 0, 0), empty, empty.copy(), ITERATIONS, cv2.GC_INIT_WITH_MASK)
         self._probable = (labels & 1) == 1
         return self._probable.copy()
 

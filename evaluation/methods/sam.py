@@ -63,6 +63,7 @@ class SamSettings:
         return {
             "method": "sam",
             **{f"{name}_sha256": _sha256(path) for name, path in files.items()},
+            "onnxruntime": ort.__version__,
             "pixels": self.pixels,
             "size": self.size,
         }
@@ -86,44 +87,54 @@ class Sam:
         self.encoder, self.decoder = (_load(path, threads) for path in (settings.encoder, settings.decoder))
         self.image_input = _image_input(self.encoder, settings.encoder)
         self.embedding = _embedding_output(self.encoder)
-        _check_decoder(self.decoder, settings.decoder)
+        self.decoder_inputs = _decoder_inputs(self.decoder, settings.decoder)
+        if self.image_input.type == "tensor(uint8)" and settings.pixels != "raw":
+            raise ArgumentError(f"{settings.encoder}: takes uint8, so its pixels must be raw, found {settings.pixels}")
         mask = next(i for i in self.decoder.get_inputs() if i.name == "mask_input")
         self.low_side = mask.shape[-1] if isinstance(mask.shape[-1], int) else 256
 
     def encode(self, image: NDArray[np.uint8]) -> SamImage:
         """See `Method`."""
-        pixels, scale = self._pixels(image)
+        pixels, size = self._pixels(image)
         (embedding,) = self.encoder.run([self.embedding], {self.image_input.name: pixels})
-        return SamImage(self, embedding, scale, image.shape[:2])
+        return SamImage(self, embedding, size, (image.shape[0], image.shape[1]))
 
-    def _pixels(self, image: NDArray[np.uint8]) -> tuple[NDArray[Any], float]:
-        """The encoder's input, and by what the image was scaled: it lies in the top left corner, zeros around it."""
+    def known(self, feed: dict[str, Any]) -> dict[str, Any]:
+        """Those of the decoder's inputs that this one has: simplified exports lose unused ones."""
+        return {name: feed[name] for name in self.decoder_inputs}
+
+    def _pixels(self, image: NDArray[np.uint8]) -> tuple[NDArray[Any], tuple[int, int]]:
+        """The encoder's input, and the (height, width) that the image has in its top left corner; zeros around it."""
+        from PIL import Image
+
         shape = self.image_input.shape
         channels_first = len(shape) == 4 and shape[1] == 3
         sides = shape[2:4] if channels_first else shape[-3:-1]
         height, width = (side if isinstance(side, int) else self.settings.size for side in sides)
         scale = min(height / image.shape[0], width / image.shape[1])
-        size = (max(1, int(image.shape[1] * scale + 0.5)), max(1, int(image.shape[0] * scale + 0.5)))
-        resized = cv2.resize(image, size, interpolation=cv2.INTER_LINEAR).astype(np.float32)
+        size = (max(1, int(image.shape[0] * scale + 0.5)), max(1, int(image.shape[1] * scale + 0.5)))
+        # Pillow's filter, which smooths while it reduces, is what the official predictor resizes with.
+        small = Image.fromarray(image).resize(size[::-1], Image.Resampling.BILINEAR)
+        resized: NDArray[Any] = np.asarray(small, dtype=np.float32)
         if self.settings.pixels == "normalised":
-            resized = (resized - np.float32(MEAN)) / np.float32(STD)
+            resized = (resized - np.array(MEAN, np.float32)) / np.array(STD, np.float32)
         elif self.settings.pixels == "unit":
-            resized /= np.float32(255)
+            resized = resized / np.float32(255)
         canvas = np.zeros((height, width, 3), dtype=NUMPY_TYPES[self.image_input.type])
-        canvas[: size[1], : size[0]] = resized
+        canvas[: size[0], : size[1]] = resized
         if channels_first:
             canvas = np.ascontiguousarray(canvas.transpose(2, 0, 1))
-        return (canvas[None] if len(shape) == 4 else canvas), scale
+        return (canvas[None] if len(shape) == 4 else canvas), size
 
 
 @dataclass(frozen=True)
 class SamImage:
-    """An image's embedding, what it was scaled by, and its (height, width)."""
+    """An image's embedding, and (height, width) of the image in the encoder's frame and by itself."""
 
     sam: Sam
     embedding: Array
-    scale: float
-    shape: tuple[int, ...]
+    size: tuple[int, int]
+    shape: tuple[int, int]
 
     def session(self) -> SamObject:
         """See `Encoded`."""
@@ -143,7 +154,7 @@ class SamObject:
     def click(self, x: int, y: int, positive: bool) -> NDArray[np.bool_]:
         """See `ClickedObject`."""
         image, first = self._image, not self._points
-        self._points.append((x * image.scale, y * image.scale))
+        self._points.append((x * image.size[1] / image.shape[1], y * image.size[0] / image.shape[0]))
         self._labels.append(1.0 if positive else 0.0)
         side = np.float32(4 * image.sam.low_side)
         feed = {
@@ -155,7 +166,7 @@ class SamObject:
             "has_mask_input": np.array([0.0 if first else 1.0], dtype=np.float32),
             "orig_im_size": np.array([side, side], dtype=np.float32),
         }
-        scores, masks = image.sam.decoder.run(list(DECODER_OUTPUTS), feed)
+        scores, masks = image.sam.decoder.run(list(DECODER_OUTPUTS), image.sam.known(feed))
         self._mask_input = masks[:, [_chosen(scores[0], len(self._points) + 1)]]
         return self._original(self._mask_input[0, 0])
 
@@ -165,8 +176,7 @@ class SamObject:
         image = self._image
         side = 4 * logits.shape[-1]
         large = cv2.resize(logits, (side, side), interpolation=cv2.INTER_LINEAR)
-        height, width = (max(1, int(length * image.scale + 0.5)) for length in image.shape)
-        cut = cv2.resize(large[:height, :width], image.shape[::-1], interpolation=cv2.INTER_LINEAR)
+        cut = cv2.resize(large[: image.size[0], : image.size[1]], image.shape[::-1], interpolation=cv2.INTER_LINEAR)
         mask: NDArray[np.bool_] = cut > 0
         return mask
 
@@ -208,7 +218,7 @@ def _embedding_output(session: ort.InferenceSession) -> str:
     return "image_embeddings" if "image_embeddings" in names else names[0]
 
 
-def _check_decoder(session: ort.InferenceSession, path: Path) -> None:
+def _decoder_inputs(session: ort.InferenceSession, path: Path) -> set[str]:
     inputs, outputs = {i.name for i in session.get_inputs()}, {o.name for o in session.get_outputs()}
     unknown, absent = inputs - set(DECODER_INPUTS), set(DECODER_OUTPUTS) - outputs
     if unknown or absent or not inputs >= {"image_embeddings", "point_coords", "point_labels", "mask_input"}:
@@ -216,6 +226,7 @@ def _check_decoder(session: ort.InferenceSession, path: Path) -> None:
             f"{path}: expected the inputs {', '.join(DECODER_INPUTS)} and the outputs {', '.join(DECODER_OUTPUTS)} of "
             f"the official SAM export, found {', '.join(sorted(inputs))} and {', '.join(sorted(outputs))}"
         )
+    return inputs
 
 
 def _sha256(path: Path) -> str:
