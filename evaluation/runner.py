@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
+from itertools import islice
 from pathlib import Path
 from time import perf_counter
 
@@ -92,13 +93,13 @@ def _in_processes(
     context = multiprocessing.get_context("spawn")
     waiting = iter(tasks)
     with ProcessPoolExecutor(processes, context, _start_worker, (method, clicks, threads)) as pool:
-        futures = {pool.submit(_work, task) for task, _ in zip(waiting, range(2 * processes), strict=False)}
+        futures = {pool.submit(_work, task) for task in islice(waiting, 2 * processes)}
         try:
             while futures:
                 finished, futures = wait(futures, return_when=FIRST_COMPLETED)
                 for future in finished:
                     yield 1, future.result()
-                    futures.update(pool.submit(_work, task) for task, _ in zip(waiting, range(1), strict=False))
+                    futures.update(pool.submit(_work, task) for task in islice(waiting, 1))
         except BrokenProcessPool:
             raise Inter2FormerError(
                 "a worker process ended unexpectedly (out of memory?); the same command goes on where it stopped"

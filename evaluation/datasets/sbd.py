@@ -44,10 +44,10 @@ def instances(path: Path) -> Sequence[Target]:
     """
     from scipy.io import loadmat
 
+    if not path.is_file():
+        raise ImageError(f"{path}: no such file")
     try:
         numbers = loadmat(path)["GTinst"]["Segmentation"][0, 0]
-    except FileNotFoundError:
-        raise ImageError(f"{path}: no such file") from None
     except Exception as error:  # scipy meets damage with errors of many kinds
         raise ImageError(f"{path}: no GTinst.Segmentation in it, is it complete? ({error})") from error
     void = numbers == 255

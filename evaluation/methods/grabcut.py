@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 CLICK_RADIUS = 5
-FIRST_RADIUS_SHARE = 0.25  # of the image's shorter side: what a first click is taken to mean, probably
-ITERATIONS = 5
+PROBABLE_SHARE = 0.2  # of the image's shorter side: how far around a positive click is probably object
+ITERATIONS = 1
 
 
 @dataclass(frozen=True)
@@ -25,7 +25,7 @@ class GrabCutSettings:
         return {
             "method": "grabcut",
             "click_radius": CLICK_RADIUS,
-            "first_radius_share": FIRST_RADIUS_SHARE,
+            "probable_share": PROBABLE_SHARE,
             "iterations": ITERATIONS,
             "opencv": cv2.__version__,
         }
@@ -56,32 +56,35 @@ class GrabCutImage:
 
 
 class GrabCutObject:
-    """The discs of the clicks are certain; the rest is "probably" what the last mask said.
-
-    Before there is a mask, a large disc around the first click is probably object and all else probably background.
+    """The discs of the clicks are certain; around a positive click, as far as no negative one is nearer, is probably
+    object, the rest probably background. That is said anew at each click: what GrabCut made of the last one would keep
+    it from giving a large area back (tried: after 20 clicks that is worse by 0.05 to 0.15 of IoU).
     """
 
     def __init__(self, image: NDArray[np.uint8]) -> None:
         self._image = image
-        self._certain = np.full(image.shape[:2], -1, dtype=np.int8)  # -1, or cv2.GC_BGD / GC_FGD inside click discs
-        self._probable: NDArray[np.bool_] | None = None
+        self._reach = PROBABLE_SHARE * min(image.shape[:2])
+        self._certain = np.full(image.shape[:2], _NOTHING, dtype=np.uint8)
+        # Squared distances to the nearest positive and the nearest negative click.
+        self._to_positive, self._to_negative = np.full((2, *image.shape[:2]), _FAR, dtype=np.int64)
 
     def click(self, x: int, y: int, positive: bool) -> NDArray[np.bool_]:
         """See `ClickedObject`."""
-        if self._probable is None:
-            large = round(FIRST_RADIUS_SHARE * min(self._image.shape[:2]))
-            self._probable = self._disc(x, y, max(large, CLICK_RADIUS + 1)) if positive else ~self._disc(x, y, large)
-        self._certain[self._disc(x, y, CLICK_RADIUS)] = cv2.GC_FGD if positive else cv2.GC_BGD
-        labels = np.where(self._probable, np.uint8(cv2.GC_PR_FGD), np.uint8(cv2.GC_PR_BGD))
-        labels = np.where(self._certain >= 0, self._certain, labels).astype(np.uint8)
+        rows, columns = np.ogrid[: self._image.shape[0], : self._image.shape[1]]
+        distances = (rows - y) ** 2 + (columns - x) ** 2
+        nearest = self._to_positive if positive else self._to_negative
+        np.minimum(nearest, distances, out=nearest)
+        self._certain[distances <= CLICK_RADIUS**2] = cv2.GC_FGD if positive else cv2.GC_BGD
+        probable = (self._to_positive < self._to_negative) & (self._to_positive <= self._reach**2)
+        labels = np.where(probable, np.uint8(cv2.GC_PR_FGD), np.uint8(cv2.GC_PR_BGD))
+        labels = np.where(self._certain != _NOTHING, self._certain, labels)
         if (labels & 1).any() and not (labels & 1).all():  # without pixels of both kinds there are no two colour models
             cv2.setRNGSeed(0)  # its k-means draws numbers from the thread's generator
-            empty = np.zeros((1, 65), np.float64)
-            cv2.grabCut(self._image, labels, (0, 0, 0, 0), empty, empty.copy(), ITERATIONS, cv2.GC_INIT_WITH_MASK)
-        self._probable = (labels & 1) == 1
-        return self._probable.copy()
+            models = np.zeros((2, 1, 65), np.float64)
+            cv2.grabCut(self._image, labels, (0, 0, 0, 0), models[0], models[1], ITERATIONS, cv2.GC_INIT_WITH_MASK)
+        mask: NDArray[np.bool_] = (labels & 1) == 1
+        return mask
 
-    def _disc(self, x: int, y: int, radius: int) -> NDArray[np.bool_]:
-        rows, columns = np.ogrid[: self._image.shape[0], : self._image.shape[1]]
-        disc: NDArray[np.bool_] = (rows - y) ** 2 + (columns - x) ** 2 <= radius * radius
-        return disc
+
+_NOTHING = 255  # no click's disc
+_FAR = 2**60
