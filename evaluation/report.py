@@ -139,9 +139,9 @@ def _seconds_table(runs: Sequence[FinishedRun]) -> str:
         seconds = (s.encode, s.spc, *s.click_quantiles, s.spc_encoding)
         rows.append([run.settings["dataset"], run.label, threads, *(f"{value:.4f}" for value in seconds)])
     title = (
-        "## Seconds\n\nEncoding: a picture. SPC: from a click to its mask at the picture's size, mean and quantiles. SPC "
-        "with encoding: each picture's encoding shared out among its clicks. Neither reading files nor simulating clicks "
-        "is in any of them; processes side by side disturb each other's times."
+        "## Seconds\n\nEncoding: a picture. SPC: from a click to its mask at the picture's size, mean and quantiles. "
+        "SPC with encoding: each picture's encoding shared out among its clicks. Neither reading files nor simulating "
+        "clicks is in any of them; processes side by side disturb each other's times."
     )
     return f"{title}\n\n{table(head, rows)}"
 

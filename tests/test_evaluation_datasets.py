@@ -12,7 +12,6 @@ import pytest
 cv2 = pytest.importorskip("cv2")
 
 from evaluation_data import HEIGHT, WIDTH, plain_folder, region_folder, scene, write  # noqa: E402
-
 from inter2former_onnx.commands import eval as command  # noqa: E402
 from inter2former_onnx.errors import ArgumentError, ImageError  # noqa: E402
 from inter2former_onnx.evaluation.coco_masks import polygon_mask, segmentation_mask  # noqa: E402

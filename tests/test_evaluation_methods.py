@@ -11,11 +11,11 @@ import pytest
 cv2 = pytest.importorskip("cv2")
 onnx = pytest.importorskip("onnx")
 
-from evaluation_data import scene  # noqa: E402
-from fake_bundle import write_fake_bundle  # noqa: E402
 from onnx import TensorProto as T  # noqa: E402
 from onnx import helper  # noqa: E402
 
+from evaluation_data import scene  # noqa: E402
+from fake_bundle import write_fake_bundle  # noqa: E402
 from inter2former_onnx import Segmenter  # noqa: E402
 from inter2former_onnx.errors import ArgumentError, BundleError  # noqa: E402
 from inter2former_onnx.evaluation.methods.bundle import BundleSettings  # noqa: E402

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 import numpy as np
 import pytest
+
 from conftest import reference
 
 cv2 = pytest.importorskip("cv2")

@@ -20,7 +20,6 @@ pytest.importorskip("onnx")
 
 from evaluation_data import plain_folder, region_folder  # noqa: E402
 from fake_bundle import write_fake_bundle  # noqa: E402
-
 from inter2former_onnx import cli  # noqa: E402
 from inter2former_onnx.evaluation import report as report_module  # noqa: E402
 from inter2former_onnx.evaluation.methods.bundle import BundleSettings  # noqa: E402

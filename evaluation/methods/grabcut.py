@@ -57,8 +57,8 @@ class GrabCutImage:
 
 class GrabCutObject:
     """The discs of the clicks are certain; around a positive click, as far as no negative one is nearer, is probably
-    object, the rest probably background. That is said anew at each click: what GrabCut made of the last one would keep
-    it from giving a large area back (tried: after 20 clicks that is worse by 0.05 to 0.15 of IoU).
+    object, the rest probably background. That is said anew at each click. Starting from the last mask instead keeps
+    GrabCut from giving a large area back: on seven targets, the mean IoU after five clicks was 0.53 against 0.83.
     """
 
     def __init__(self, image: NDArray[np.uint8]) -> None:
