@@ -53,6 +53,8 @@ def plan_runs(
         raise ArgumentError(f"--data {data}: no such file or folder")
     if lists and dataset != "regions":
         raise ArgumentError(f"--list goes with --dataset regions, not with {dataset}")
+    if len({Path(name).stem for name in lists}) < len(lists):
+        raise ArgumentError(f"--list: expected files of different names, found {', '.join(lists)}")
     sources = {Path(name).stem: listed(data, name) for name in lists} or {dataset: READERS[dataset](data)}
     described = {name: method.describe() for name, method in methods.items()}
     several = len(sources) * len(methods) > 1
@@ -82,11 +84,11 @@ def carry_out(planned: PlannedRun, processes: int, worst_count: int) -> None:
         Inter2FormerError: the folder holds another run, or the method fails.
     """
     settings = {**planned.settings, "made_with": _made_with(processes)}
-    results.begin(planned.folder, settings)
     threads = settings["threads"]
-    run(planned.pictures, planned.method, planned.folder, settings["clicks"], processes, threads)
-    lines = worst(results.read_lines(planned.folder), worst_count)
-    draw_worst(lines, planned.pictures, planned.method, threads, planned.folder)
+    with results.claim(planned.folder, settings):
+        run(planned.pictures, planned.method, planned.folder, settings["clicks"], processes, threads)
+        lines = worst(results.read_lines(planned.folder), worst_count)
+        draw_worst(lines, planned.pictures, planned.method, threads, planned.folder)
 
 
 def _names_digest(pictures: Sequence[Picture]) -> str:

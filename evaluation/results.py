@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -18,6 +19,7 @@ from ..outputs import OutputFile
 
 SETTINGS_FILE = "settings.json"
 OBJECTS_FILE = "objects.jsonl"
+LOCK_FILE = ".lock"
 
 Line = dict[str, Any]
 
@@ -41,24 +43,38 @@ def read_settings(folder: Path) -> dict[str, Any]:
     return settings
 
 
-def begin(folder: Path, settings: Mapping[str, Any]) -> None:
-    """Claim `folder` for a run with `settings`, or find that its earlier part was made with the same.
+@contextmanager
+def claim(folder: Path, settings: Mapping[str, Any]) -> Iterator[None]:
+    """Hold `folder` for a run with `settings`, new or begun earlier with the same.
 
     Raises:
-        ArgumentError: the folder holds a run with other settings, or cannot be written to.
+        ArgumentError: the folder holds a run with other settings, is in use, or cannot be written to.
     """
     path = folder / SETTINGS_FILE
     if path.exists():
-        earlier = read_settings(folder)
-        _check_same(folder, earlier, json.loads(json.dumps(settings)))
+        _check_same(folder, read_settings(folder), json.loads(json.dumps(settings)))
     elif (folder / OBJECTS_FILE).exists():
         raise ArgumentError(f"{folder}: holds {OBJECTS_FILE} without {SETTINGS_FILE}; choose another folder")
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise ArgumentError(f"cannot make {folder}: {error.strerror or error}") from None
-    with OutputFile(path) as out:
+    with OutputFile(path) as out, open(folder / LOCK_FILE, "a") as lock:
+        _lock(lock, folder)
         out.write(lambda stream: stream.write(json.dumps(settings, indent=1).encode() + b"\n"))
+        yield
+
+
+def _lock(file: TextIO, folder: Path) -> None:
+    """A lock that ends with the process, however that ends. Windows has no such call; there nobody checks."""
+    try:
+        import fcntl
+    except ImportError:
+        return
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        raise ArgumentError(f"{folder}: another evaluation is working in it") from None
 
 
 def _check_same(folder: Path, earlier: Mapping[str, Any], now: Mapping[str, Any]) -> None:

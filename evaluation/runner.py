@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from itertools import islice
+from multiprocessing.synchronize import Event
 from pathlib import Path
 from time import perf_counter
 
@@ -32,7 +33,7 @@ Task = tuple[int, Picture, frozenset[int]]  # number, picture, objects that are 
 def run(
     pictures: Sequence[Picture], method: MethodSettings, folder: Path, clicks: int, processes: int, threads: int
 ) -> None:
-    """Evaluate what `folder/objects.jsonl` does not hold yet. `results.begin` has claimed the folder.
+    """Evaluate what `folder/objects.jsonl` does not hold yet. The folder is claimed (`results.claim`).
 
     Args:
         pictures: the data set.
@@ -91,8 +92,8 @@ def _in_processes(
 ) -> Iterator[tuple[int, list[Line]]]:
     """The same, a picture at a time. Processes are started anew: a fork would copy locked threads."""
     context = multiprocessing.get_context("spawn")
-    waiting = iter(tasks)
-    with ProcessPoolExecutor(processes, context, _start_worker, (method, clicks, threads)) as pool:
+    waiting, stop = iter(tasks), context.Event()
+    with ProcessPoolExecutor(processes, context, _start_worker, (method, clicks, threads, stop)) as pool:
         futures = {pool.submit(_work, task) for task in islice(waiting, 2 * processes)}
         try:
             while futures:
@@ -105,20 +106,21 @@ def _in_processes(
                 "a worker process ended unexpectedly (out of memory?); the same command goes on where it stopped"
             ) from None
         finally:
+            stop.set()  # after Ctrl-C or an error, what is under way is of no use any more
             pool.shutdown(wait=False, cancel_futures=True)
 
 
-_worker: tuple[Method | Inter2FormerError, int] | None = None
+_worker: tuple[Method | Inter2FormerError, int, Event] | None = None
 
 
-def _start_worker(method: MethodSettings, clicks: int, threads: int) -> None:
+def _start_worker(method: MethodSettings, clicks: int, threads: int, stop: Event) -> None:
     global _worker
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, which ends us
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, which stops us
     threading.Thread(target=_end_with_parent, daemon=True).start()
     try:
-        _worker = (_open(method, threads), clicks)
+        _worker = (_open(method, threads), clicks, stop)
     except Inter2FormerError as error:
-        _worker = (error, clicks)  # raised with the first task: an initialiser's error would not reach the parent
+        _worker = (error, clicks, stop)  # raised with the first task: an initialiser's error would not reach the parent
 
 
 def _end_with_parent() -> None:
@@ -131,10 +133,16 @@ def _end_with_parent() -> None:
 
 def _work(task: Task) -> list[Line]:
     assert _worker is not None, "_start_worker runs first"
-    method, clicks = _worker
+    method, clicks, stop = _worker
     if isinstance(method, Inter2FormerError):
         raise method
-    return list(evaluate_picture(method, task, clicks))
+    lines: list[Line] = []
+    if not stop.is_set():
+        for line in evaluate_picture(method, task, clicks):
+            lines.append(line)
+            if stop.is_set():
+                break
+    return lines
 
 
 def _open(method: MethodSettings, threads: int) -> Method:

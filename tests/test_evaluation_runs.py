@@ -88,30 +88,78 @@ def test_one_and_two_processes_give_the_same(tmp_path: Path, bundle: Path) -> No
 def wait_for_lines(path: Path, count: int, process: subprocess.Popen[bytes]) -> None:
     deadline = time.monotonic() + 60
     while not path.exists() or path.read_bytes().count(b"\n") < count:
-        assert process.poll() is None and time.monotonic() < deadline, "the run ended before it could be killed"
-        time.sleep(0.005)
+        assert process.poll() is None and time.monotonic() < deadline, "the run ended before it could be stopped"
+        time.sleep(0.01)
 
 
-@pytest.mark.skipif(os.name == "nt", reason="SIGKILL")
+def start(command: list[str], folder: Path) -> subprocess.Popen[bytes]:
+    return subprocess.Popen(
+        [sys.executable, "-m", "inter2former_onnx", *command],
+        cwd=folder,
+        stderr=subprocess.PIPE,
+        start_new_session=True,
+    )
+
+
+def made_endless(image: Path) -> bytes:
+    """Puts a pipe that nobody writes to in an image's place: reading it waits, so a run cannot finish. Returns what
+    was there."""
+    content = image.read_bytes()
+    image.unlink()
+    os.mkfifo(image)
+    return content
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no named pipes")
 @pytest.mark.parametrize("processes", ["1", "2"])
 def test_a_killed_run_goes_on_to_the_same_report(tmp_path: Path, bundle: Path, processes: str) -> None:
-    data, count = plain_folder(tmp_path / "data", 40), 40
+    data, count = plain_folder(tmp_path / "data", 6), 6
     assert cli.main(arguments(data, tmp_path / "whole", bundle)) == 0
-    killed = arguments(data, tmp_path / "killed", bundle, "--processes", processes)
-    process = subprocess.Popen([sys.executable, "-m", "inter2former_onnx", *killed], cwd=tmp_path)
+    image = data / "images" / "p003.png"
+    content = made_endless(image)
+    command = arguments(data, tmp_path / "killed", bundle, "--processes", processes)
     lines_file = tmp_path / "killed" / "objects.jsonl"
-    wait_for_lines(lines_file, 2, process)
-    process.send_signal(signal.SIGKILL)
-    process.wait()
+    with start(command, tmp_path) as process:
+        wait_for_lines(lines_file, 2, process)
+        process.send_signal(signal.SIGKILL)
+    image.unlink()
+    image.write_bytes(content)
     kept = lines_file.read_bytes()
     assert 2 <= kept.count(b"\n") < count
     lines_file.write_bytes(kept + kept.splitlines()[0][:40])  # a line cut short
     assert not (tmp_path / "killed" / "report.md").exists()
-    assert cli.main(killed) == 0
+    assert cli.main(command) == 0
     assert without_times(tmp_path / "killed") == without_times(tmp_path / "whole")
     assert tables(tmp_path / "killed") == tables(tmp_path / "whole")
     first = json.loads(kept.splitlines()[0])
     assert first in read_lines(tmp_path / "killed")  # with its times: it was not computed anew
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no named pipes")
+@pytest.mark.parametrize("processes", ["1", "2"])
+def test_an_interrupted_run_ends_with_one_line(tmp_path: Path, bundle: Path, processes: str) -> None:
+    data, out = plain_folder(tmp_path / "data", 6), tmp_path / "out"
+    image = data / "images" / "p003.png"
+    content = made_endless(image)
+    with start(arguments(data, out, bundle, "--processes", processes), tmp_path) as process:
+        wait_for_lines(out / "objects.jsonl", 1, process)
+        os.killpg(process.pid, signal.SIGINT)  # as a terminal does: to all of them
+        if processes == "2":
+            image.write_bytes(content)  # to the worker that waits for it
+        _, errors = process.communicate(timeout=60)
+    assert (process.returncode, errors.decode()) == (130, "inter2former: interrupted\n")
+    assert not (out / "report.md").exists() and read_lines(out)
+
+
+def test_a_folder_in_use_is_refused(tmp_path: Path, bundle: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    fcntl = pytest.importorskip("fcntl")
+    data, out = plain_folder(tmp_path / "data", 1), tmp_path / "out"
+    out.mkdir()
+    with open(out / ".lock", "w") as other:
+        fcntl.flock(other, fcntl.LOCK_EX)
+        assert cli.main(arguments(data, out, bundle)) == 2
+        assert "another evaluation is working in it" in capsys.readouterr().err
+    assert cli.main(arguments(data, out, bundle)) == 0
 
 
 def test_broken_pictures_are_counted_and_tried_again(
@@ -214,6 +262,9 @@ def test_without_matplotlib_the_curve_is_left_out(
         (["--dataset", "folder", "--data", "."], "expected a folder images in it"),
         (["--dataset", "folder", "--data", ".", "--list", "x"], "--list goes with --dataset regions"),
         (["--dataset", "folder", "--data", ".", "--report", "a"], "it takes neither"),
+        (["--dataset", "regions", "--data", ".", "--list", "a/x.json", "--list", "b/x.json"], "different names"),
+        (["--dataset", "folder", "--data", ".", "--method", "sam"], "--sam-encoder FILE"),
+        (["--dataset", "folder", "--data", ".", "--worst", "-1"], "--worst: expected 0 to 99"),
         (["--report", "none"], "no settings of an evaluation"),
         (["--dataset", "data", "--data", "."], "invalid choice"),
     ],

@@ -27,8 +27,13 @@ def subfolder(root: Path, *names: str) -> Path:
 
 
 def files(folder: Path) -> list[Path]:
-    """The files of a folder in the order of their names, without hidden ones (Thumbs.db counts as hidden)."""
-    return sorted(p for p in folder.iterdir() if p.is_file() and not p.name.startswith(".") and p.name != "Thumbs.db")
+    """The files of a folder in the order of their names, without hidden ones (Thumbs.db counts as hidden).
+
+    Links to nowhere are among them: they are reported as broken when it is their turn.
+    """
+    return sorted(
+        p for p in folder.iterdir() if not p.is_dir() and not p.name.startswith(".") and p.name != "Thumbs.db"
+    )
 
 
 def pairs(images: Path, masks: Path, read: MaskReader) -> list[Picture]:

@@ -9,14 +9,11 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..errors import ArgumentError
+from ..errors import ArgumentError, BundleError
 from .arguments import positive_int
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from ..evaluation.methods import MethodSettings
-    from ..evaluation.plan import PlannedRun
 
 HELP = "masks against a data set, with simulated clicks -> report"
 
@@ -133,9 +130,13 @@ def _measure(args: argparse.Namespace) -> list[Path]:
 
     threads = args.threads or max(1, _cores() // args.processes)
     methods = {name: _method(name, args) for name in dict.fromkeys(args.methods or ["bundle"])}
-    planned: Sequence[PlannedRun] = plan_runs(
-        args.dataset, args.data, list(dict.fromkeys(args.lists)), methods, args.out, args.clicks, threads
-    )
+    lists = list(dict.fromkeys(args.lists))
+    try:
+        planned = plan_runs(args.dataset, args.data, lists, methods, args.out, args.clicks, threads)
+    except BundleError as error:
+        if args.bundle is None:
+            raise BundleError(f"{error} (on the command line: --bundle DIR)") from None
+        raise
     for one in planned:
         carry_out(one, args.processes, args.worst)
     return [one.folder for one in planned]
