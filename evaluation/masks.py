@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -27,10 +28,14 @@ def read_values(path: Path) -> NDArray[np.integer]:
     from PIL import Image
 
     try:
-        with Image.open(path) as file:
-            values = np.array(file if file.mode not in ("1", "LA") else file.convert("L"))
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # Pillow's remarks on large images are no errors
+            with Image.open(path) as file:
+                values = np.array(file if file.mode not in ("1", "LA") else file.convert("L"))
     except FileNotFoundError:
         raise ImageError(f"{path}: no such file") from None
+    except MemoryError:
+        raise
     except Exception as error:  # decoders meet damage with errors of many kinds
         raise ImageError(f"{path}: cannot be read as an image, is it complete? ({error})") from error
     if values.ndim == 3:

@@ -38,7 +38,7 @@ class FinishedRun:
         notes = []
         if self.settings["method"].get("random_weights"):
             notes.append("random weights")
-        done = self.summary.pictures + len(self.summary.broken)
+        done = len({line["picture"] for line in self.lines})
         if done < self.settings["pictures"]:
             notes.append(f"incomplete: {done} of {self.settings['pictures']} pictures")
         return self.settings["label"] + (f" ({', '.join(notes)})" if notes else "")

@@ -2,7 +2,7 @@
 
 A line holds picture and object (numbers in the data set's order), objects (how many the picture has), name, ious,
 boundary_ious, clicks ([column, row, 1 or 0]), click_seconds, encode_seconds. Where a picture or its annotation could
-not be used: picture, name and error.
+not be used: picture, (object, objects,) name and error.
 """
 
 from __future__ import annotations

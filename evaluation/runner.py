@@ -17,7 +17,7 @@ from time import perf_counter
 
 import cv2
 
-from ..errors import ArgumentError, ImageError, Inter2FormerError
+from ..errors import ImageError, Inter2FormerError
 from ..images import read_image
 from ..progress import progress
 from . import results
@@ -25,7 +25,7 @@ from .methods import Method, MethodSettings
 from .protocol import evaluate_object
 from .results import Line
 from .summary import Running
-from .targets import Picture, check_targets
+from .targets import Picture, problem
 
 Task = tuple[int, Picture, frozenset[int]]  # number, picture, objects that are done
 
@@ -151,27 +151,31 @@ def _open(method: MethodSettings, threads: int) -> Method:
 
 
 def evaluate_picture(method: Method, task: Task, clicks: int) -> Iterator[Line]:
-    """Lines of a picture's objects that are not done, or one line that says what is broken."""
+    """Lines of a picture's objects that are not done; lines with an error for what is broken."""
     number, picture, done = task
     try:
-        image = read_image(picture.image)
-        targets = picture.read()
-        check_targets(picture, targets, image.shape)
-    except (ImageError, ArgumentError) as error:
+        image, targets = read_image(picture.image), picture.read()
+        if not targets:
+            raise ImageError(f"{picture.image}: no object is marked in it")
+    except ImageError as error:
         yield {"picture": number, "name": picture.name, "error": " ".join(str(error).split())}
         return
-    start = perf_counter()
-    encoded = method.encode(image)
-    encode_seconds = perf_counter() - start
+    encoded, encode_seconds = None, 0.0
     for index, target in enumerate(targets):
         if index in done:
             continue
+        name = target.name if len(targets) > 1 else picture.name
+        line = {"picture": number, "object": index, "objects": len(targets), "name": name}
+        if (wrong := problem(target, image.shape)) is not None:
+            yield {**line, "error": wrong}
+            continue
+        if encoded is None:
+            start = perf_counter()
+            encoded = method.encode(image)
+            encode_seconds = perf_counter() - start
         result = evaluate_object(encoded, target, clicks)
         yield {
-            "picture": number,
-            "object": index,
-            "objects": len(targets),
-            "name": target.name if len(targets) > 1 else picture.name,
+            **line,
             "ious": result.ious,
             "boundary_ious": result.boundary_ious,
             "clicks": [[click.column, click.row, int(click.positive)] for click in result.clicks],

@@ -17,7 +17,7 @@ class Summary:
 
     Attributes:
         objects, pictures: evaluated.
-        broken: (name, reason) of each picture that could not be.
+        broken: (name, reason) of each picture or object that could not be.
         clicks: the protocol's number of clicks K.
         noc: by threshold, mean clicks to reach it, a miss counting K.
         nof: by threshold, objects that never reached it.

@@ -43,15 +43,11 @@ def missing(message: str) -> Sequence[Target]:
     raise ImageError(message)
 
 
-def check_targets(picture: Picture, targets: Sequence[Target], shape: tuple[int, ...]) -> None:
-    """Raise an ImageError unless there are objects, none empty, of the size of their image (height, width, ...)."""
-    if not targets:
-        raise ImageError(f"{picture.image}: no object is marked in it")
-    for target in targets:
-        if target.mask.shape != shape[:2]:
-            found, expected = target.mask.shape, shape[:2]
-            raise ImageError(
-                f"{target.name}: mask of {found[1]} x {found[0]} pixels, its image has {expected[1]} x {expected[0]}"
-            )
-        if not (target.mask if target.void is None else target.mask & ~target.void).any():
-            raise ImageError(f"{target.name}: the mask is empty")
+def problem(target: Target, shape: tuple[int, ...]) -> str | None:
+    """What keeps an object from being evaluated on an image of `shape` (height, width, ...), if anything does."""
+    if target.mask.shape != shape[:2]:
+        found, expected = target.mask.shape, shape[:2]
+        return f"{target.name}: mask of {found[1]} x {found[0]} pixels, its image has {expected[1]} x {expected[0]}"
+    if not (target.mask if target.void is None else target.mask & ~target.void).any():
+        return f"{target.name}: the mask is empty"
+    return None

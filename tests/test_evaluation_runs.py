@@ -18,7 +18,7 @@ import pytest
 cv2 = pytest.importorskip("cv2")
 pytest.importorskip("onnx")
 
-from evaluation_data import plain_folder, region_folder  # noqa: E402
+from evaluation_data import HEIGHT, WIDTH, plain_folder, region_folder, write  # noqa: E402
 from fake_bundle import write_fake_bundle  # noqa: E402
 from inter2former_onnx import cli  # noqa: E402
 from inter2former_onnx.evaluation import report as report_module  # noqa: E402
@@ -110,6 +110,16 @@ def made_endless(image: Path) -> bytes:
     return content
 
 
+def feed(pipe: Path, content: bytes) -> None:
+    """Gives `content` to who is reading the pipe, if anybody is."""
+    try:
+        handle = os.open(pipe, os.O_WRONLY | os.O_NONBLOCK)
+    except OSError:
+        return
+    with open(handle, "wb") as stream:
+        stream.write(content)
+
+
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no named pipes")
 @pytest.mark.parametrize("processes", ["1", "2"])
 def test_a_killed_run_goes_on_to_the_same_report(tmp_path: Path, bundle: Path, processes: str) -> None:
@@ -142,11 +152,13 @@ def test_an_interrupted_run_ends_with_one_line(tmp_path: Path, bundle: Path, pro
     image = data / "images" / "p003.png"
     content = made_endless(image)
     with start(arguments(data, out, bundle, "--processes", processes), tmp_path) as process:
-        wait_for_lines(out / "objects.jsonl", 1, process)
+        wait_for_lines(out / "objects.jsonl", 3 if processes == "1" else 5, process)  # all that can be done
         os.killpg(process.pid, signal.SIGINT)  # as a terminal does: to all of them
-        if processes == "2":
-            image.write_bytes(content)  # to the worker that waits for it
-        _, errors = process.communicate(timeout=60)
+        deadline = time.monotonic() + 60
+        while process.poll() is None and time.monotonic() < deadline:
+            feed(image, content)  # a worker finishes with the file that it is reading
+            time.sleep(0.01)
+        _, errors = process.communicate(timeout=1)
     assert (process.returncode, errors.decode()) == (130, "inter2former: interrupted\n")
     assert not (out / "report.md").exists() and read_lines(out)
 
@@ -194,6 +206,16 @@ def test_several_objects_of_a_picture_resume_in_its_middle(tmp_path: Path, bundl
     (out / "objects.jsonl").write_text("\n".join(lines[:3]) + "\n")
     assert cli.main(command) == 0
     assert without_times(out) == whole and (out / "objects.jsonl").read_text().splitlines()[:3] == lines[:3]
+
+
+def test_one_broken_object_does_not_take_its_picture_along(tmp_path: Path, bundle: Path) -> None:
+    data, out = plain_folder(tmp_path / "data", 1), tmp_path / "out"
+    write(data / "masks" / "p000_2.png", np.zeros((HEIGHT, WIDTH), np.uint8))
+    assert cli.main(arguments(data, out, bundle)) == 0
+    whole, broken = read_lines(out)
+    assert "ious" in whole and whole["objects"] == 2
+    assert broken == {"picture": 0, "object": 1, "objects": 2, "name": "p000_2", "error": "p000_2: the mask is empty"}
+    assert "1 could not be used" in (out / "report.md").read_text()
 
 
 def test_another_run_is_not_mixed_in(tmp_path: Path, bundle: Path, capsys: pytest.CaptureFixture[str]) -> None:
