@@ -60,7 +60,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command line and return its exit status."""
     args = build_parser().parse_args(arguments)
     try:
-        require("train", "torch", "cv2", "numpy", "tqdm", "safetensors")
+        require("train", "torch", "cv2", "PIL", "tqdm", "safetensors")
         if args.plot:
             require("train", "matplotlib")
             from .run_log import LOG_FILE, plot_log
