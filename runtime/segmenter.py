@@ -95,8 +95,8 @@ class Segmenter:
     def encode_many(self, images: Iterable[NDArray[np.uint8]]) -> Iterator[EncodedImage]:
         """`encode` for a series of images, in their order.
 
-        The next image is fetched from `images` (in a thread of its own) while one is computed, so that reading and
-        decoding files costs no time; no more than these two images are held. Stop early by closing the iterator.
+        The next image is fetched from `images` (in a thread of its own) while one is computed, so that slow files and
+        networks cost no time; no more than these two images are held. Stop early by closing the iterator.
 
         Args:
             images: arrays as for `encode`.
