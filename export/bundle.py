@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+import glob
 import hashlib
 import importlib.metadata
 import json
 import os
 import shutil
 import tempfile
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, get_args
@@ -30,6 +32,7 @@ from .storage import STORAGES, store_as_float16
 FORMAT = "inter2former-bundle"
 FORMAT_VERSION = 1
 CLICK_RADIUS = 5
+ABANDONED_SECONDS = 24 * 3600
 EXTERNAL_BYTES = 4 << 20  # a graph with more weights than this keeps them in a file beside it
 SPECS: dict[str, Callable[[Inter2Former], graphs.GraphSpec]] = {
     "encoder": graphs.encoder_spec,
@@ -92,6 +95,7 @@ def export_bundle(
     model.requires_grad_(False)
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
+        _tidy(out)
         temporary = Path(tempfile.mkdtemp(prefix=f".{out.name}.", dir=out.parent))
     except OSError as error:
         raise BundleError(f"cannot write a bundle at {out}: {error.strerror}") from None
@@ -194,6 +198,14 @@ def _check_destination(out: Path, overwrite: bool) -> None:
         raise BundleError(f"{out} exists; choose another folder or pass --overwrite (overwrite=True)")
     if not (out / "manifest.json").is_file():
         raise BundleError(f"{out} is not a bundle (it holds no manifest.json) and will not be replaced")
+
+
+def _tidy(out: Path) -> None:
+    """Remove unfinished folders that killed exports to the same place left behind."""
+    for path in out.parent.glob(f".{glob.escape(out.name)}.????????"):
+        unfinished = path.is_dir() and not (path / "manifest.json").exists()
+        if unfinished and time.time() - path.stat().st_mtime > ABANDONED_SECONDS:
+            shutil.rmtree(path, ignore_errors=True)
 
 
 def _move_into_place(temporary: Path, out: Path) -> None:

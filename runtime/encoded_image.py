@@ -68,17 +68,25 @@ class EncodedImage:
 
         return ClickSession(self, enforce_clicks=enforce_clicks, labels=labels)
 
-    def save(self, path: str | Path) -> None:
+    def save(self, path: str | Path, source: str = "") -> None:
         """Write to an .npz file (exactly at `path`; replaced in one step, so a half-written one is never seen).
 
+        Args:
+            path: the file.
+            source: up to 200 characters about where the image came from, kept in the file's header.
+
         Raises:
+            ArgumentError: `source` is no such text.
             OSError: the file cannot be written.
         """
         from . import embedding_file  # here, because zipfile is a third of this package's import time
 
+        if not isinstance(source, str) or len(source) > embedding_file.MAX_SOURCE:
+            expected = f"a text of at most {embedding_file.MAX_SOURCE} characters"
+            raise ArgumentError(f"source: expected {expected}, found {source!r:.60}")
         geometry = self.segmenter.manifest.geometry
         header = embedding_file.EmbeddingHeader(
-            self.bundle_id, self.height, self.width, geometry.mode, geometry.size, geometry.size_divisor
+            self.bundle_id, self.height, self.width, geometry.mode, geometry.size, geometry.size_divisor, source
         )
         embedding_file.write(Path(path), header, self.arrays)
 

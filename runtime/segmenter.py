@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable, Iterator
 from functools import cached_property
 from importlib import resources
+from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
 
@@ -89,6 +91,34 @@ class Segmenter:
         arrays = {name: np.empty(shape, dtype=np.float32) for name, shape in shapes.items()}
         self._graphs["encoder"].run_into(arrays, {"image": pixels})
         return EncodedImage(self, height, width, arrays)
+
+    def encode_many(self, images: Iterable[NDArray[np.uint8]]) -> Iterator[EncodedImage]:
+        """`encode` for a series of images, in their order.
+
+        The next image is fetched from `images` (in a thread of its own) while one is computed, so that slow files and
+        networks cost no time; no more than these two images are held. Stop early by closing the iterator.
+
+        Args:
+            images: arrays as for `encode`.
+
+        Raises:
+            ImageError: as `encode`, in that image's turn, as does what `images` raises. It ends the series.
+        """
+        from concurrent.futures import ThreadPoolExecutor
+
+        source = iter(images)
+
+        def fetch() -> list[NDArray[np.uint8]]:
+            return list(islice(source, 1))
+
+        pool = ThreadPoolExecutor(1, thread_name_prefix="inter2former-images")
+        try:
+            coming = pool.submit(fetch)
+            while image := coming.result():
+                coming = pool.submit(fetch)
+                yield self.encode(image.pop())
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)
 
     def load(self, path: str | os.PathLike[str]) -> EncodedImage:
         """The encoded image that `EncodedImage.save` wrote to `path`; see EncodedImage.load."""

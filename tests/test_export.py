@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
+import time
 from pathlib import Path
 from typing import Any
 
@@ -247,3 +249,19 @@ def test_interrupted_export_leaves_what_was_there(tmp_path: Path, monkeypatch: p
     export_bundle(old, config=small_config(), random_weights=1, overwrite=True)
     assert [path.name for path in tmp_path.iterdir()] == ["bundle"]
     assert Segmenter(old).size == 192
+
+
+def test_what_killed_exports_left_is_removed(tmp_path: Path) -> None:
+    """Unfinished folders only, and no recent ones: another process may be at work in those."""
+    out = tmp_path / "a [b]"
+    for name, content, age in [
+        (".a [b].abcdefgh", "encoder.onnx", 2 * 24 * 3600),
+        (".a [b].whole123", "manifest.json", 2 * 24 * 3600),
+        (".a [b].recent12", "encoder.onnx", 10),
+        (".other.abcdefgh", "encoder.onnx", 2 * 24 * 3600),
+    ]:
+        (tmp_path / name).mkdir()
+        (tmp_path / name / content).write_text("")
+        os.utime(tmp_path / name, (time.time() - age,) * 2)
+    bundle_module._tidy(out)
+    assert sorted(path.name for path in tmp_path.iterdir()) == [".a [b].recent12", ".a [b].whole123", ".other.abcdefgh"]
