@@ -221,7 +221,13 @@ def test_lists_that_cannot_be_used(tmp_path: Path) -> None:
     folder = region_folder(tmp_path, 1)
     with pytest.raises(ArgumentError, match="none.json cannot be read as a target list"):
         listed(folder, "none.json")
-    for entries in ('[{"id": "p000"}]', '[{"id": "p000", "label_file": "x", "region": 0}]', "[]", '{"a": 1}'):
+    for entries in (
+        '[{"id": "p9", "label_file": "x", "region": 1}]',
+        '[{"id": "p000"}]',
+        '[{"id": "p000", "label_file": "x", "region": 0}]',
+        "[]",
+        '{"a": 1}',
+    ):
         (folder / "eval.json").write_text(entries)
         with pytest.raises(ArgumentError, match="eval.json"):
             listed(folder, "eval.json")

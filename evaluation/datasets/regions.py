@@ -8,9 +8,10 @@ id of each map is an object.
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from ...errors import ArgumentError
 from ..masks import VOID, every_region, read_values, region_mask
@@ -36,10 +37,7 @@ def listed(folder: Path, name: str) -> Sequence[Picture]:
         if not all("image" in entry for entry in entries):
             index = json.loads((folder / "index.json").read_text(encoding="utf-8"))
             images = {entry["id"]: entry["image"] for entry in index}
-        targets = [
-            (str(e["id"]), folder / e.get("image", images.get(e["id"], "")), folder / e["label_file"], e["region"])
-            for e in entries
-        ]
+        targets = [(str(e["id"]), folder / _image(e, images), folder / e["label_file"], e["region"]) for e in entries]
         wrong = [region for *_, region in targets if region != "union" and int(region) <= 0]
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise ArgumentError(f"{path} cannot be read as a target list: {type(error).__name__} {error}") from None
@@ -49,6 +47,10 @@ def listed(folder: Path, name: str) -> Sequence[Picture]:
         Picture(f"{name}#{region}", image, partial(listed_target, labels, region))
         for name, image, labels, region in targets
     ]
+
+
+def _image(entry: Mapping[str, Any], index: Mapping[str, str]) -> str:
+    return str(entry["image"] if "image" in entry else index[entry["id"]])
 
 
 def listed_target(labels: Path, region: int | str) -> Sequence[Target]:
