@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Any
 
+from .. import __version__
 from ..errors import AnnotationError, ArgumentError
 from ..runtime.box import Box
 from ..runtime.click import Click
@@ -79,12 +80,12 @@ def checked_name(name: object) -> str:
     return name.strip()
 
 
-def header(dataset: Dataset, version: str) -> dict[str, Any]:
+def header(dataset: Dataset) -> dict[str, Any]:
     """The parts of the file that are not pictures or objects."""
     return {
         "info": {
             "description": "annotated with inter2former annotate",
-            "version": version,
+            "version": __version__,
             "pictures": dataset.folder,
             "bundle": dataset.bundle,
         },
@@ -124,10 +125,11 @@ def annotation_entry(picture: PictureRecord, annotation: Annotation) -> dict[str
     return entry
 
 
-def read(folder: Path, pictures: Path, bundle: str) -> Dataset:
+def read(folder: Path, pictures: Path, bundle: str | None) -> Dataset:
     """The annotations in `folder` for the pictures in `pictures`, or an empty dataset where there is no file.
 
-    Objects whose clicks another bundle answered keep their masks; further clicks go on from there.
+    Objects whose clicks another bundle than `bundle` (its id) answered keep their masks; further clicks go on from there.
+    With None for the bundle, everything stays as it was saved.
 
     Raises:
         AnnotationError: the file is damaged, not one of ours, or of other pictures.
@@ -135,7 +137,7 @@ def read(folder: Path, pictures: Path, bundle: str) -> Dataset:
     path = folder / FILE_NAME
     here = Path(os.path.relpath(pictures, folder)).as_posix()
     if not path.exists():
-        return Dataset(here, bundle)
+        return Dataset(here, bundle or "")
     try:
         if path.stat().st_size > MAX_FILE_BYTES:
             raise AnnotationError(f"{path}: {path.stat().st_size} bytes, more than the {MAX_FILE_BYTES} that are read")
@@ -149,7 +151,7 @@ def read(folder: Path, pictures: Path, bundle: str) -> Dataset:
         raise AnnotationError(f"{path}: not a COCO file that `inter2former annotate` wrote ({what})") from error
 
 
-def _dataset(path: Path, content: Any, here: str, bundle: str) -> Dataset:
+def _dataset(path: Path, content: Any, here: str, bundle: str | None) -> Dataset:
     info = content["info"]
     known = {str(entry["file_name"]) for entry in content["images"]}
     recorded = str(info["pictures"])
@@ -158,7 +160,7 @@ def _dataset(path: Path, content: Any, here: str, bundle: str) -> Dataset:
             f"{path}: holds annotations of pictures in {recorded!r}, not in {here!r}; choose another folder with --out"
         )
     categories = {_whole(entry["id"]): checked_name(entry["name"]) for entry in content["categories"]}
-    replay = info.get("bundle") == bundle
+    replay = bundle in (None, info["bundle"])
     entries: dict[int, list[Annotation]] = {}
     seen: set[int] = set()
     sizes = {_whole(entry["id"]): (_whole(entry["width"]), _whole(entry["height"])) for entry in content["images"]}
@@ -179,7 +181,7 @@ def _dataset(path: Path, content: Any, here: str, bundle: str) -> Dataset:
             raise AnnotationError(f"{path}: picture {id}: the file name {name!r:.100} leads out of its folder")
         objects = tuple(entries.get(id, ()))
         pictures[name] = PictureRecord(id, name, *sizes[id], objects, entry.get("done") is True)
-    return Dataset(here, bundle, categories or {1: DEFAULT_CLASS}, pictures)
+    return Dataset(here, bundle or str(info["bundle"]), categories or {1: DEFAULT_CLASS}, pictures)
 
 
 def _annotation(path: Path, entry: Any, size: tuple[int, int], replay: bool) -> Annotation:

@@ -5,7 +5,7 @@ Objects and snapshots are never modified, so undo is going back to an earlier tu
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from ..errors import ArgumentError
@@ -98,12 +98,9 @@ class Document:
         """Take an undo back; False where there was none since the last change."""
         return self._step(self._future, self._past)
 
-    def replace_everywhere(self, change: Callable[[Annotation], Annotation]) -> None:
-        """Apply a change to every object, in the history too, so that undo does not bring the old ones back."""
-        for kept in (self._past, self._future):
-            kept[:] = [tuple(map(change, objects)) for objects in kept]
-        self.objects = tuple(map(change, self.objects))
-        self.revision += 1
+    def history(self) -> Iterator[Objects]:
+        """The objects as they are, were, and would be after redo."""
+        yield from (self.objects, *self._past, *self._future)
 
     @property
     def can_undo(self) -> bool:

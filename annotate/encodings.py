@@ -62,7 +62,7 @@ class Encodings:
         self._wanted: list[int] = []
         self._futures: dict[int, Future[EncodedImage]] = {}
         self._kept: OrderedDict[int, EncodedImage] = OrderedDict()
-        self._failed: dict[int, str] = {}
+        self._failed: dict[int, Inter2FormerError] = {}
         self._current: tuple[int, float] | None = None  # the picture being encoded, and since when
         self._expected = 0.0
         self._stopping = False
@@ -86,15 +86,18 @@ class Encodings:
     def get(self, index: int) -> Future[EncodedImage]:
         """The encoded image, or the promise of it; the picture becomes the most urgent one."""
         with self._condition:
+            future: Future[EncodedImage] = Future()
             if index in self._kept:
                 self._kept.move_to_end(index)
-                future: Future[EncodedImage] = Future()
                 future.set_result(self._kept[index])
+                return future
+            if index in self._failed:
+                future.set_exception(self._failed[index])
                 return future
             if index not in self._wanted:
                 self._wanted.insert(0, index)
                 self._condition.notify()
-            return self._futures.setdefault(index, Future())
+            return self._futures.setdefault(index, future)
 
     def ready(self, index: int) -> EncodedImage | None:
         """The encoded image if it is there now."""
@@ -109,7 +112,7 @@ class Encodings:
             if self._current is not None and self._current[0] == index:
                 return Progress("encoding", time.monotonic() - self._current[1], self._expected)
             if index in self._failed:
-                return Progress("failed", message=self._failed[index])
+                return Progress("failed", message=str(self._failed[index]))
             return Progress("waiting", expected=self._expected)
 
     def close(self) -> None:
@@ -142,22 +145,23 @@ class Encodings:
 
     def _encode(self, index: int) -> None:
         started = time.monotonic()
-        failure: BaseException | None = None
-        image = None
+        image: EncodedImage | None = None
+        name = self._gallery.photos[index].name
+        failure = Inter2FormerError(f"{name}: not encoded")
         try:
             image = self._segmenter.encode(self._gallery.photos[index].pixels())
         except Inter2FormerError as error:
             failure = error
         except MemoryError:
-            failure = Inter2FormerError(f"{self._gallery.photos[index].name}: not enough memory to encode it")
+            failure = Inter2FormerError(f"{name}: not enough memory to encode it")
         except Exception as error:
-            failure = Inter2FormerError(f"{self._gallery.photos[index].name}: {type(error).__name__}: {error}")
+            failure = Inter2FormerError(f"{name}: {type(error).__name__}: {error}")
         evicted: list[EncodedImage] = []
         with self._condition:
             self._current = None
             future = self._futures.pop(index, None)
             if image is None:
-                self._failed[index] = str(failure)
+                self._failed[index] = failure
             else:
                 self._expected = time.monotonic() - started
                 self._kept[index] = image

@@ -6,7 +6,6 @@ import io
 import json
 import os
 from collections.abc import Iterable, Sequence
-from functools import lru_cache
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -14,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..outputs import OutputFile
-from .dataset import Dataset, PictureRecord
-from .outlines import polygons
+from . import coco_files
+from .dataset import FILE_NAME, POLYGON_FILE_NAME, Dataset, PictureRecord
 from .rle import RLE
 
 KINDS = ("coco", "png", "labelme")
@@ -27,12 +26,6 @@ COLOURS = (
     *((0, 144, 255), (255, 152, 0), (0, 200, 120), (233, 60, 172), (250, 214, 40), (140, 90, 255)),
     *((255, 82, 82), (0, 206, 209), (160, 210, 40), (255, 128, 170), (90, 120, 255), (190, 130, 80)),
 )
-
-
-@lru_cache(maxsize=4096)
-def polygons_of(code: RLE) -> tuple[tuple[int, ...], ...]:
-    """COCO's polygons of a mask; see outlines.polygons. Kept, because most objects are saved many times unchanged."""
-    return tuple(tuple(part) for part in polygons(code.decode()))
 
 
 def save(path: Path, content: bytes) -> Path:
@@ -85,9 +78,9 @@ def labelme_json(picture: PictureRecord, categories: dict[int, str], image_path:
             "mask": None,
         }
         for annotation in picture.objects
-        for part in polygons_of(annotation.mask)
+        for part in coco_files.polygons_of(annotation.mask)
     ]
-    content = {
+    content: dict[str, Any] = {
         "version": _LABELME_VERSION,
         "flags": {},
         "shapes": shapes,
@@ -124,14 +117,17 @@ def save_mask(out: Path, picture: PictureRecord, names: Names) -> Path:
 
 
 def export(kind: str, dataset: Dataset, out: Path, pictures: Path) -> Sequence[Path]:
-    """Write the files of one kind for everything in the dataset ("png" or "labelme"); returns what was written.
+    """Write the files of one kind for everything in the dataset; returns what there is then.
 
     Args:
-        kind: "png": indexed PNGs and one PNG for every object; "labelme": LabelMe's JSON.
+        kind: "coco": the COCO file with polygons, beside the one with run-length code, which is always up to date; "png": indexed PNGs and one PNG for every object; "labelme": LabelMe's JSON.
         dataset: what is annotated.
         out: the annotation folder.
         pictures: the folder of the pictures.
     """
+    if kind == "coco":
+        pieces = [coco_files.piece(picture) for picture in coco_files.listed(dataset)]
+        return [out / FILE_NAME, save(out / POLYGON_FILE_NAME, coco_files.polygon_file(dataset, pieces))]
     names = Names(dataset.pictures)
     written: list[Path] = []
     for picture in dataset.pictures.values():

@@ -109,7 +109,8 @@ def polygons(mask: Mask, tolerance: float = TOLERANCE) -> list[list[int]]:
     COCO's polygons know no holes, so a hole is joined to its outline by a cut of no width, there and back, which
     rasterises to the mask with its hole. `tolerance` 0 keeps every corner.
     """
-    outer, holes = [], []
+    outer: list[tuple[Points, Points]] = []
+    holes: list[tuple[Points, Points]] = []
     for ring in rings(mask):
         kept = simplified(ring, tolerance) if tolerance > 0 else ring
         # What is thinner than the tolerance collapses to a line; keep it as it was.

@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-import json
 import os
 import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 from ..errors import AnnotationError, Inter2FormerError
-from . import dataset as coco
-from .dataset import Dataset, PictureRecord
-from .exports import Names, polygons_of, save, save_mask
+from . import coco_files
+from .dataset import FILE_NAME, POLYGON_FILE_NAME, Dataset, PictureRecord
+from .exports import Names, save, save_mask
 
 _PAUSE = 0.3  # seconds that changes are collected for
-_CONFLICT_NAME = "coco.conflict.json"
-
-Fragments = tuple[str, list[str], list[str]]  # a picture's entries as JSON: the image, objects as code, as polygons
+CONFLICT_FILE_NAME = "coco.conflict.json"
 
 
 class Saver:
@@ -28,10 +24,9 @@ class Saver:
     left alone: ours goes to `coco.conflict.json` then, and every save says so.
     """
 
-    def __init__(self, out: Path, version: str, snapshot: Callable[[], Dataset], report: Callable[[str], None]) -> None:
+    def __init__(self, out: Path, snapshot: Callable[[], Dataset], report: Callable[[str], None]) -> None:
         """`snapshot` gives what is to be saved; `report` is called after every save with what went wrong, or ""."""
         self._out = out
-        self._version = version
         self._snapshot = snapshot
         self._report = report
         self._condition = threading.Condition()
@@ -39,8 +34,8 @@ class Saver:
         self._pending = False
         self._stopping = False
         self._saving = threading.Lock()
-        self._fragments: dict[str, tuple[PictureRecord, Fragments]] = {}
-        self._signature = _signature(out / coco.FILE_NAME)
+        self._pieces: dict[str, tuple[PictureRecord, coco_files.Piece]] = {}
+        self._signature = _signature(out / FILE_NAME)
         self._thread = threading.Thread(target=self._run, name="saver", daemon=True)
         self._thread.start()
 
@@ -102,44 +97,26 @@ class Saver:
 
     def _save(self, changed: set[str]) -> None:
         dataset = self._snapshot()
-        pictures = [picture for picture in dataset.pictures.values() if picture.objects or picture.done]
-        fragments = [self._entries(picture) for picture in pictures]
-        top = coco.header(dataset, self._version)
-        path = self._out / coco.FILE_NAME
+        pieces = [self._piece(picture) for picture in coco_files.listed(dataset)]
+        path = self._out / FILE_NAME
         if _signature(path) != self._signature:
-            save(self._out / _CONFLICT_NAME, _file(top, fragments, 1))
+            save(self._out / CONFLICT_FILE_NAME, coco_files.coded_file(dataset, pieces))
             raise AnnotationError(
                 f"{path} was changed by another program and is left as it is; this session's annotations are saved as "
-                f"{_CONFLICT_NAME} beside it"
+                f"{CONFLICT_FILE_NAME} beside it"
             )
-        save(path, _file(top, fragments, 1))
+        save(path, coco_files.coded_file(dataset, pieces))
         self._signature = _signature(path)
-        save(self._out / coco.POLYGON_FILE_NAME, _file(top, fragments, 2))
+        save(self._out / POLYGON_FILE_NAME, coco_files.polygon_file(dataset, pieces))
         names = Names(dataset.pictures)
         for name in sorted(changed & dataset.pictures.keys()):
             save_mask(self._out, dataset.pictures[name], names)
 
-    def _entries(self, picture: PictureRecord) -> Fragments:
-        kept = self._fragments.get(picture.name)
-        if kept is not None and kept[0] == picture:
-            return kept[1]
-        entries = [coco.annotation_entry(picture, annotation) for annotation in picture.objects]
-        parts = [polygons_of(annotation.mask) for annotation in picture.objects]
-        fragments = (
-            json.dumps(coco.image_entry(picture), ensure_ascii=False),
-            [json.dumps(entry) for entry in entries],
-            [json.dumps({**entry, "segmentation": part}) for entry, part in zip(entries, parts, strict=True)],
-        )
-        self._fragments[picture.name] = (picture, fragments)
-        return fragments
-
-
-def _file(top: dict[str, Any], fragments: list[Fragments], which: int) -> bytes:
-    """The whole file, one line for every picture and object; `which` of the fragments has the objects."""
-    images = ",\n".join(fragment[0] for fragment in fragments)
-    annotations = ",\n".join(entry for fragment in fragments for entry in fragment[which])
-    beginning = json.dumps(top, ensure_ascii=False, indent=1).removesuffix("\n}")
-    return f'{beginning},\n "images": [\n{images}\n],\n "annotations": [\n{annotations}\n]\n}}\n'.encode()
+    def _piece(self, picture: PictureRecord) -> coco_files.Piece:
+        kept = self._pieces.get(picture.name)
+        if kept is None or kept[0] != picture:
+            kept = self._pieces[picture.name] = (picture, coco_files.piece(picture))
+        return kept[1]
 
 
 def _signature(path: Path) -> tuple[int, int, int] | None:

@@ -17,7 +17,7 @@ from collections.abc import Sequence
 from types import ModuleType
 
 from . import __version__
-from .commands import demo, export, info, segment, verify
+from .commands import annotate, demo, export, info, segment, verify
 from .errors import Inter2FormerError
 
 PROGRAM = "inter2former"
@@ -28,6 +28,7 @@ COMMANDS: dict[str, ModuleType] = {
     "verify": verify,
     "info": info,
     "segment": segment,
+    "annotate": annotate,
     "demo": demo,
 }
 
