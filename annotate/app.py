@@ -108,7 +108,7 @@ class _Handlers:
 
     async def open(self, request: Request) -> Response:
         index = self._index(request)
-        document = self._workspace.document(index)
+        document = await run_in_threadpool(self._workspace.document, index)  # the first time, it reads the file
         self._workspace.look_at(index)
         return _json(self._document(index, document))
 

@@ -10,6 +10,7 @@ import io
 import os
 import re
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
@@ -62,7 +63,8 @@ class Photo:
         return read_image(self.path)
 
     def size(self) -> tuple[int, int]:
-        """(width, height) of `pixels()`, from the file's header.
+        """(width, height) of `pixels()`, from the file's header (a PNG is read to its end: only there can it
+        say that it lies on its side).
 
         Raises:
             ImageError: not a readable picture, or too large.
@@ -109,10 +111,7 @@ class Photo:
                 if image.format == "JPEG" and image.mode in _PLAIN_MODES:
                     # The decoder leaves most of the work out; it may do so here, where nobody counts pixels.
                     image.draft("RGB", (2 * THUMBNAIL_SIDE, 2 * THUMBNAIL_SIDE))
-                    try:
-                        small = ImageOps.exif_transpose(image).convert("RGB")
-                    except Exception as error:  # see read_image on what decoders raise
-                        raise ImageError(f"{path}: cannot be read as an image ({error})") from error
+                    small = ImageOps.exif_transpose(image).convert("RGB")
                     small.thumbnail(bounds)
                     return _encoded(np.asarray(small), "JPEG")
         reduced = Image.fromarray(self.pixels())
@@ -174,8 +173,9 @@ def _place_within(path: Path, root: Path) -> Path | None:
     return place if place.is_relative_to(root) and place.is_file() else None
 
 
-def _opened(path: Path) -> Image.Image:
-    """The file opened with Pillow: its header is read, its pixels are not."""
+@contextmanager
+def _opened(path: Path) -> Iterator[Image.Image]:
+    """The file opened with Pillow: its header is read, its pixels are not. What fails inside is an ImageError."""
     import warnings
 
     from PIL import Image
@@ -183,11 +183,12 @@ def _opened(path: Path) -> Image.Image:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            return Image.open(path)
-    except MemoryError:
+            with Image.open(path) as image:
+                yield image
+    except (ImageError, MemoryError):
         raise
     except Exception as error:  # see read_image on what decoders raise
-        raise ImageError(f"{path}: not an image file that can be read ({error})") from error
+        raise ImageError(f"{path}: cannot be read as an image, is it complete? ({error})") from error
 
 
 def _encoded(pixels: RGBImage, kind: str) -> tuple[bytes, str]:
