@@ -77,8 +77,13 @@ class Photo:
             width, height = image.size
             if width * height > MAX_PIXELS:
                 raise ImageError(f"{path}: {width} x {height} pixels, more than the {MAX_PIXELS} that are read")
-            turned = image.getexif().get(_ORIENTATION, 1) in (5, 6, 7, 8)
-            return (height, width) if turned else (width, height)
+            if image.getexif().get(_ORIENTATION, 1) not in (5, 6, 7, 8):
+                return width, height
+            if image.format in _SHOWN_AS_IT_IS:
+                return height, width
+        # With other formats it depends on Pillow's version whether the size is meant before or after turning.
+        height, width = self.pixels().shape[:2]
+        return width, height
 
     def for_browser(self) -> tuple[bytes, str]:
         """The picture as a file for the browser, and its media type; what it shows is `pixels()`.
