@@ -165,7 +165,7 @@ class RunningCommand:
             self.process.communicate()
 
 
-def wait_until(condition: Callable[[], Any], what: str, seconds: float = 20) -> Any:
+def wait_until(condition: Callable[[], Any], what: str, seconds: float = 60) -> Any:
     """The first true value of `condition`."""
     pause = threading.Event()
     for _ in range(int(seconds / 0.02)):

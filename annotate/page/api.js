@@ -41,18 +41,17 @@ export function post(path, body = {}, signal = undefined) {
 /**
  * The server's news while this window is visible (browsers allow few connections, so hidden windows give theirs up).
  * @param {(event: object) => void} onEvent
- * @param {() => void} onAgain  called when news may have been missed
+ * @param {() => void} onAgain  called when they begin: what happened before was missed
  * @param {(connected: boolean) => void} onConnection
  */
 export function listen(onEvent, onAgain, onConnection) {
-  let source = null, before = false;
+  let source = null;
   const open = () => {
     source = new EventSource("/api/events");
     source.onmessage = (message) => onEvent(JSON.parse(message.data));
     source.onopen = () => {
       onConnection(true);
-      if (before) onAgain();
-      before = true;
+      onAgain();
     };
     source.onerror = () => onConnection(false);
   };

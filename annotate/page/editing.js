@@ -141,30 +141,37 @@ export function reload() {
   enqueue(async () => {
     if (store.index !== index) return;
     const content = await post(`/api/images/${index}/open`);
-    if (store.index === index && content.revision !== store.document.revision) {
-      store.adopt(content);
-      note("Another window changed this picture.");
-    }
+    if (store.index !== index) return;
+    store.encodingWas(content.encoding);
+    if (content.revision === store.document.revision) return;
+    store.adopt(content);
+    note("Another window changed this picture.");
   });
 }
 
 let previewing = null;
 
-/** Ask what a click would give, and show it if nothing else has happened by then. */
+/**
+ * Ask what a click would give, and show it if nothing else has happened by then.
+ * @returns {Promise<boolean>}  false when it was not the moment; it may be a little later
+ */
 export async function preview(x, y, positive) {
   cancelPreview();
   const { index, active, document } = store;
-  if (busy() || store.encoding.state !== "ready" || (!positive && active === null)) return;
+  if (!positive && active === null) return true; // a click here would do nothing
+  if (busy() || store.encoding.state !== "ready") return false;
   const controller = (previewing = new AbortController());
   try {
     const content = await post(`/api/images/${index}/preview`, { object: active, x, y, positive }, controller.signal);
-    if (controller.signal.aborted || !content.mask || busy()) return;
-    if (store.index !== index || store.active !== active || store.document !== document) return;
+    if (controller.signal.aborted) return true;
+    if (!content.mask || busy()) return false;
+    if (store.index !== index || store.active !== active || store.document !== document) return false;
     store.preview = { path: drawable(content.mask).path, positive, x, y };
     store.changed("view");
   } catch (error) {
     if (error.name !== "AbortError" && error.status === 0) note(error.message, true);
   }
+  return true;
 }
 
 export function cancelPreview() {

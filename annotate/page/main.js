@@ -28,7 +28,7 @@ async function load() {
 
 function onEvent(event) {
   if (event.type === "encoding") {
-    if (event.image === store.index) pictures.encodingIs(event);
+    if (event.image === store.index) store.encodingIs(event);
   } else if (event.type === "document") {
     if (event.image === store.index && event.tab !== tab && store.document) editing.reload();
   } else if (event.type === "picture") {

@@ -42,7 +42,7 @@ export async function open(index) {
     if (!image.naturalWidth) throw new Error(`${store.pictures[index].name} cannot be shown.`);
     painter.image = image;
     painter.view.show(content.width, content.height);
-    encodingIs(content.encoding);
+    store.encodingWas(content.encoding);
     store.adopt(content);
     store.changed("status", "view");
     painter.request(true);
@@ -50,7 +50,7 @@ export async function open(index) {
   } catch (error) {
     if (turn !== opening) return;
     note(error.message, true);
-    encodingIs({ state: "failed", message: error.message });
+    store.encodingIs({ state: "failed", message: error.message });
   }
 }
 
@@ -68,12 +68,6 @@ export async function toggleDone() {
   const index = store.index;
   await setDone(done);
   if (done && store.index === index && index + 1 < store.pictures.length) step(1);
-}
-
-/** The server's word on encoding. */
-export function encodingIs(progress) {
-  store.encoding = { ...progress, since: performance.now() - 1000 * (progress.seconds ?? 0) };
-  store.changed("status");
 }
 
 const address = (index, what) => `/api/images/${index}/${what}`;

@@ -6,6 +6,8 @@ import { covers } from "./rle.js";
 import { store } from "./store.js";
 
 const STILL = 5; // page pixels that a click may shake
+const AGAIN = 250; // milliseconds until it is asked for again when it was not the moment
+const DOUBLE = 450; // milliseconds between the two presses of a double click
 const REST = 70; // milliseconds that the pointer rests before a preview is asked for
 
 export class Pointer {
@@ -14,6 +16,7 @@ export class Pointer {
   #down = new Map(); // pointers that are down
   #gesture = null; // {kind, ...}: what they are doing
   #resting = 0;
+  #pressed = null; // the click whose marker was pressed last, and when
 
   constructor(canvas, view, painter) {
     Object.assign(this, { canvas, view, painter });
@@ -37,10 +40,19 @@ export class Pointer {
   }
 
   /** Ask for a preview at a place of the picture when nothing has moved for a moment. */
-  rest(x, y, positive) {
+  rest(x, y, positive, pause = REST) {
     clearTimeout(this.#resting);
     if (!store.previews) return;
-    this.#resting = setTimeout(() => editing.preview(x, y, positive), REST);
+    const timer = (this.#resting = setTimeout(async () => {
+      const answered = await editing.preview(x, y, positive);
+      // Encoding or a click came first: again, unless the pointer has moved on.
+      if (!answered && timer === this.#resting) this.rest(x, y, positive, AGAIN);
+    }, pause));
+  }
+
+  #stopResting() {
+    clearTimeout(this.#resting);
+    this.#resting = 0;
   }
 
   #place(event) {
@@ -54,7 +66,7 @@ export class Pointer {
     this.#down.set(event.pointerId, place);
     this.canvas.setPointerCapture(event.pointerId);
     this.painter.cursor = null;
-    clearTimeout(this.#resting);
+    this.#stopResting();
     if (this.#down.size === 2) {
       this.escape();
       this.#gesture = { kind: "pinch" };
@@ -120,7 +132,7 @@ export class Pointer {
       const at = this.painter.drag;
       this.painter.drag = null;
       if (at) editing.moveClick(gesture.object, gesture.click, at.x, at.y, started);
-      else if (event.shiftKey || event.detail === 2) editing.removeClick(gesture.object, gesture.click, started);
+      else if (this.#isSecond(gesture, started)) editing.removeClick(gesture.object, gesture.click, started);
       this.painter.request();
     } else if (gesture.kind === "box") {
       const { box } = this.painter;
@@ -134,6 +146,13 @@ export class Pointer {
     }
   }
 
+  /** Whether a press of a click's marker is the second in a row. */
+  #isSecond({ object, click }, time) {
+    const before = this.#pressed;
+    this.#pressed = { object, click, time };
+    return before !== null && before.object === object && before.click === click && time - before.time < DOUBLE;
+  }
+
   #cancel(event) {
     this.#down.delete(event.pointerId);
     this.escape();
@@ -141,7 +160,7 @@ export class Pointer {
 
   #leave() {
     this.last = null;
-    clearTimeout(this.#resting);
+    this.#stopResting();
     editing.clearPreview();
   }
 
@@ -159,7 +178,7 @@ export class Pointer {
     const { preview } = store;
     if (preview && Math.hypot(preview.x - x, preview.y - y) * this.view.scale > STILL) editing.clearPreview();
     if (marker || store.tool === "box" || !store.document || !this.view.contains(x, y)) {
-      clearTimeout(this.#resting);
+      this.#stopResting();
       return;
     }
     this.rest(x, y, !(event.altKey || store.tool === "remove"));

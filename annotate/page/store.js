@@ -48,6 +48,17 @@ class Store extends EventTarget {
     return this.colours[(number - 1) % this.colours.length].join(" ");
   }
 
+  /** What the news say about the encoding of the picture shown. */
+  encodingIs(progress) {
+    this.encoding = { ...progress, since: performance.now() - 1000 * (progress.seconds ?? 0) };
+    this.changed("status");
+  }
+
+  /** What an answer says about it; news that overtook the answer hold. */
+  encodingWas(progress) {
+    if (this.encoding.state !== "ready") this.encodingIs(progress);
+  }
+
   /** Take over what the server says about the document; masks that it left out are those we have. */
   adopt(content) {
     const known = new Map(this.document?.objects.map((object) => [object.id, object]) ?? []);
