@@ -11,8 +11,8 @@
     POST /api/export                  {kind: coco | png | labelme}
     GET  /api/events                  server-sent events: see hub.Hub
 
-A failure is {"error": "one line"} with status 422; 409 when another window changed the picture first, with its document.
-Who may ask is guard.py's affair.
+A failure is {"error": "one line"} with status 422; 409 when another window changed the picture first, with what it is
+now as "document". Who may ask is guard.py's affair.
 """
 
 from __future__ import annotations

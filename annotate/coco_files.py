@@ -1,6 +1,7 @@
 """The text of the two COCO files, put together from one piece for every picture.
 
-A piece changes only when its picture does, so it is kept: saving after a click costs one picture, however many there are.
+A piece changes only when its picture does, so it is kept: saving after a click costs one picture, however many there
+are.
 """
 
 from __future__ import annotations

@@ -128,8 +128,8 @@ def annotation_entry(picture: PictureRecord, annotation: Annotation) -> dict[str
 def read(folder: Path, pictures: Path, bundle: str | None) -> Dataset:
     """The annotations in `folder` for the pictures in `pictures`, or an empty dataset where there is no file.
 
-    Objects whose clicks another bundle than `bundle` (its id) answered keep their masks; further clicks go on from there.
-    With None for the bundle, everything stays as it was saved.
+    Objects whose clicks another bundle than `bundle` (its id) answered keep their masks; further clicks go on from
+    there. With None for the bundle, everything stays as it was saved.
 
     Raises:
         AnnotationError: the file is damaged, not one of ours, or of other pictures.

@@ -1,8 +1,8 @@
 """What a page may ask for: changes to a picture's annotations, and previews. Requests are checked here.
 
 Changes of one picture take turns, and each names the revision that it was made on: a page that has not seen what
-another one did is told so, and nothing is changed. All clicks share one thread, previews another; a preview that a click
-or a newer preview has overtaken is dropped.
+another one did is told so, and nothing is changed. All clicks share one thread, previews another; a preview that a
+click or a newer preview has overtaken is dropped.
 """
 
 from __future__ import annotations

@@ -120,7 +120,8 @@ def export(kind: str, dataset: Dataset, out: Path, pictures: Path) -> Sequence[P
     """Write the files of one kind for everything in the dataset; returns what there is then.
 
     Args:
-        kind: "coco": the COCO file with polygons, beside the one with run-length code, which is always up to date; "png": indexed PNGs and one PNG for every object; "labelme": LabelMe's JSON.
+        kind: "coco": the COCO file with polygons, beside the one with run-length code, which is always up to date;
+            "png": indexed PNGs and one PNG for every object; "labelme": LabelMe's JSON.
         dataset: what is annotated.
         out: the annotation folder.
         pictures: the folder of the pictures.

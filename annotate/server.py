@@ -76,8 +76,8 @@ def serve(workspace: Workspace, listening: socket.socket, host: str, browser: bo
     print(f"open {address}", flush=True)
     if not is_loopback(host):
         print(
-            f"warning: with --host {host} other machines can connect. Whoever has this address (it travels unencrypted) "
-            f"sees the pictures in {workspace.gallery.root} and can change their annotations.",
+            f"warning: with --host {host} other machines can connect. Whoever has this address sees the pictures in "
+            f"{workspace.gallery.root} and can change their annotations; nothing that travels is encrypted.",
             flush=True,
         )
     print("Ctrl+C ends it; everything is saved as you work.", flush=True)

@@ -25,6 +25,7 @@ function showTools() {
   element("reset").disabled = !current?.clicks.length;
   element("next-object").disabled = !current;
   element("done").disabled = !content;
+  element("stage").setAttribute("aria-busy", ["waiting", "encoding"].includes(store.encoding.state));
   element("done").setAttribute("aria-pressed", content?.done ?? false);
   const hints = {
     box: "Drag a box around the object",

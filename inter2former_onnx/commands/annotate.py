@@ -1,4 +1,4 @@
-"""Click masks of photographs in a browser: a page on this machine, whose annotations are saved as COCO JSON and PNGs."""
+"""Click masks in a browser: a page on this machine that shows photographs and saves COCO JSON and PNGs as you work."""
 
 from __future__ import annotations
 
