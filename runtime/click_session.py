@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,6 +30,13 @@ class _State:
     before: tuple[PackedLabels, ...] = ()  # for every click, the labels before it
     decoded: Decoded | None = None  # the last prediction
     positive: NDArray[np.bool_] | None = None  # its logits > 0
+
+
+class _Preview(NamedTuple):
+    """A click that was tried: the state it started from, and the one it led to."""
+
+    start: _State
+    ahead: _State
 
 
 def _begin(image: EncodedImage, labels: NDArray[np.uint8] | None) -> _State:
@@ -70,6 +77,7 @@ class ClickSession:
         self._lock = threading.Lock()
         self._start = _begin(image, labels)
         self._state = self._start
+        self._previewed: _Preview | None = None
 
     def click(self, x: float, y: float, positive: bool = True) -> NDArray[np.bool_]:
         """Say that the pixel containing the point (x, y) is part of the object (or, `positive=False`, is not).
@@ -87,9 +95,27 @@ class ClickSession:
         """
         click = make_click(x, y, positive, self.image.width, self.image.height)
         with self._lock:
-            state = self._clicked(self._state, click)
+            state = self._foreseen(self._state, click) or self._clicked(self._state, click)
             mask = self._mask(state)  # before the state is replaced: this, too, could fail
-            self._state = state
+            self._advance(state)
+        return mask
+
+    def preview(self, x: float, y: float, positive: bool = True) -> NDArray[np.bool_]:
+        """The mask that `click` with the same arguments would give, without clicking.
+
+        It holds no lock while it computes, so a click made meanwhile by another thread does not wait for it. A click on
+        the pixel that was previewed last is answered from what the preview computed.
+
+        Raises:
+            ClickError: as `click`.
+        """
+        click = make_click(x, y, positive, self.image.width, self.image.height)
+        state = self._state  # states are never modified, so this one stays whole whatever other threads do
+        ahead = self._foreseen(state, click) or self._clicked(state, click)
+        mask = self._mask(ahead)
+        with self._lock:
+            if self._state is state:
+                self._previewed = _Preview(state, ahead)
         return mask
 
     def undo(self) -> NDArray[np.bool_]:
@@ -110,13 +136,13 @@ class ClickSession:
             elif state.clicks:
                 state = self._start
             mask = self._mask(state)
-            self._state = state
+            self._advance(state)
         return mask
 
     def reset(self) -> None:
         """Forget all clicks."""
         with self._lock:
-            self._state = self._start
+            self._advance(self._start)
 
     @property
     def clicks(self) -> tuple[Click, ...]:
@@ -147,6 +173,17 @@ class ClickSession:
 
     def __repr__(self) -> str:
         return f"ClickSession({len(self.clicks)} clicks on {self.image!r})"
+
+    def _advance(self, state: _State) -> None:
+        self._state = state
+        self._previewed = None
+
+    def _foreseen(self, state: _State, click: Click) -> _State | None:
+        """The state after one more click, where the last preview has computed just that."""
+        previewed = self._previewed
+        if previewed is None or previewed.start is not state or previewed.ahead.clicks[-1] != click:
+            return None
+        return previewed.ahead
 
     def _clicked(self, state: _State, click: Click) -> _State:
         """The state after one more click."""

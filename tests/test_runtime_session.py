@@ -106,6 +106,75 @@ def test_undo_equals_never_having_clicked(image: EncodedImage, steps: list[tuple
     assert state_of(session) == state_of(replayed)
 
 
+@settings(deadline=None, max_examples=25)
+@given(st.lists(st.tuples(st.sampled_from(["click", "preview", "undo"]), POINTS), max_size=8))
+def test_preview_equals_click_and_undo(image: EncodedImage, steps: list[tuple[str, tuple[float, float, bool]]]) -> None:
+    previewing, plain = image.session(), image.session()
+    for step, point in steps:
+        if step == "undo":
+            np.testing.assert_array_equal(previewing.undo(), plain.undo())
+            continue
+        before = state_of(previewing)
+        preview = previewing.preview(*point)
+        assert state_of(previewing) == before
+        np.testing.assert_array_equal(preview, plain.click(*point))
+        preview[...] = ~preview  # the caller's own
+        if step == "preview":
+            plain.undo()
+        else:
+            np.testing.assert_array_equal(previewing.click(*point), plain.mask)
+        assert state_of(previewing) == state_of(plain)
+
+
+def test_click_on_the_previewed_pixel_decodes_nothing(segmenter: Segmenter, monkeypatch: pytest.MonkeyPatch) -> None:
+    session = segmenter.encode(photograph(40, 60)).session()
+    decoded: list[object] = []
+    decode = segmenter.decode_region
+    monkeypatch.setattr(segmenter, "decode_region", lambda *args: decoded.append(args) or decode(*args))
+    session.preview(10, 10)
+    session.preview(10.5, 10.2)
+    session.click(10, 10)
+    assert len(decoded) == 1
+    session.preview(20, 20)
+    session.click(20, 20, positive=False)  # another click than the previewed one
+    session.click(20, 20)  # the previewed pixel, on other clicks
+    assert len(decoded) == 4
+
+
+def test_click_does_not_wait_for_a_preview(segmenter: Segmenter, monkeypatch: pytest.MonkeyPatch) -> None:
+    session = segmenter.encode(photograph(40, 60)).session()
+    started, may_end = threading.Event(), threading.Event()
+    decode = segmenter.decode_region
+    clicking = threading.get_ident()
+
+    def slow_elsewhere(*args: Any) -> Any:
+        if threading.get_ident() != clicking:
+            started.set()
+            assert may_end.wait(30)
+        return decode(*args)
+
+    monkeypatch.setattr(segmenter, "decode_region", slow_elsewhere)
+    previews: list[np.ndarray] = []
+    thread = threading.Thread(target=lambda: previews.append(session.preview(30, 20)))
+    thread.start()
+    assert started.wait(30)
+    session.click(10, 10)
+    after_click = state_of(session)
+    may_end.set()
+    thread.join()
+    assert state_of(session) == after_click
+    other = segmenter.encode(photograph(40, 60)).session()
+    np.testing.assert_array_equal(previews[0], other.click(30, 20))
+    np.testing.assert_array_equal(session.click(30, 20), session.mask)  # not what was previewed from elsewhere
+    assert session.clicks == (Click(10, 10, True), Click(30, 20, True))
+
+
+@pytest.mark.parametrize("x, y", [(50, 0), (0, -1)])
+def test_unusable_previews_raise_as_clicks_do(image: EncodedImage, x: float, y: float) -> None:
+    with pytest.raises(ClickError, match="must be from 0"):
+        image.session().preview(x, y)
+
+
 def test_undo_without_clicks_changes_nothing(image: EncodedImage) -> None:
     session = image.session()
     assert not session.undo().any()
@@ -191,7 +260,7 @@ def test_zero_and_one_are_truth_values(image: EncodedImage) -> None:
 
 @pytest.mark.parametrize("error", [BundleError("no"), MemoryError(), KeyboardInterrupt()])
 @pytest.mark.parametrize("step", ["region_of_interest", "apply_prediction", "decode", "mask"])
-@pytest.mark.parametrize("action", ["click", "undo"])
+@pytest.mark.parametrize("action", ["click", "preview", "undo"])
 def test_failure_anywhere_changes_nothing(
     segmenter: Segmenter, monkeypatch: pytest.MonkeyPatch, error: BaseException, step: str, action: str
 ) -> None:
@@ -211,10 +280,10 @@ def test_failure_anywhere_changes_nothing(
         else:
             patch.setattr(module.label_rules, step, fail)
         with pytest.raises(type(error)):
-            if action == "click":
-                session.click(30, 30)
-            else:
+            if action == "undo":
                 session.undo()
+            else:
+                getattr(session, action)(30, 30)
     assert state_of(session) == before
     session.click(30, 30)
     assert len(session.clicks) == 3
