@@ -24,9 +24,13 @@ from .local_box.definition import LocalBox
 from .local_upsample_2x.definition import LocalUpsample2x
 from .local_upsample_2x.interpolation import UpsampleMatrices, UpsampleWindows
 from .localise.definition import Localise
+from .norm_mlp.definition import NormMlp
 from .norm_projection.definition import NormProjection
 from .prompt_embed.convolutions import PromptConvolutions
 from .prompt_embed.definition import PromptEmbed
+from .residual_conv_block.definition import NormSilu, ResidualConvBlock
+from .residual_projection.definition import ResidualProjection
+from .window_attention.definition import WindowAttention
 
 # Those that others call come first. The ops of the domain, and the parts they are put together from, which have no
 # kernels of their own.
@@ -36,6 +40,11 @@ FUNCTIONS: tuple[OnnxFunction, ...] = (
     BoundaryAttention,
     BSQAttention,
     NormProjection,
+    ResidualProjection,
+    NormMlp,
+    WindowAttention,
+    NormSilu,
+    ResidualConvBlock,
     HybridAttention,
     HybridMoE,
     AddPrompt,

@@ -40,6 +40,7 @@ class EncoderGraph(nn.Module):
         super().__init__()
         self.model = model
         size = model.config.geometry.size
+        model.backbone.fold_padding()
         with torch.no_grad():
             self.plans = model.backbone.plans(size, size)
 
