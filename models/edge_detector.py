@@ -143,11 +143,13 @@ class ResidualBlock(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """[batch, dim, H, W] -> the same shape; in a graph [H, W, dim]."""
-        parts = (self.norm1, self.conv1, self.norm2, self.conv2)
-        weights = [parameter for part in parts for parameter in (part.weight, part.bias)]
+        norm1, conv1, norm2, conv2 = self.norm1, self.conv1, self.norm2, self.conv2
+        assert conv1.bias is not None and conv2.bias is not None
+        first = (norm1.weight, norm1.bias, conv1.weight, conv1.bias)
+        second = (norm2.weight, norm2.bias, conv2.weight, conv2.bias)
         if exporting():
-            return residual_conv_block(x, *weights, self.norm1.eps)
-        return _residual_conv_block(x, weights, self.norm1.eps)
+            return residual_conv_block(x, *first, *second, norm1.eps)
+        return _residual_conv_block(x, (*first, *second), norm1.eps)
 
 
 class EdgeDetector(nn.Module):

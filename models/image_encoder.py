@@ -108,7 +108,8 @@ class ImageEncoder(nn.Module):
 
     def fold_padding(self) -> None:
         """What `WindowAttention.fold_padding` does, for every block."""
-        for block in self.blocks:
+        for block in self.blocks.children():
+            assert isinstance(block, Block)
             block.attn.fold_padding()
 
     def forward(self, image: Tensor, plans: tuple[WindowPlan, WindowPlan] | None = None) -> Tensor:

@@ -100,8 +100,8 @@ I2F_INLINE void conv_rows(int64_t rows, const float* a, int64_t row_stride, int6
 }
 
 template <int V, class Epilogue>
-I2F_INLINE void conv_panel(const float* a, int64_t row_stride, int64_t run, int64_t line, int64_t m,
-                           const float* panel, int64_t column, const Epilogue& epilogue) {
+I2F_INLINE void conv_panel(const float* a, int64_t row_stride, int64_t run, int64_t line, int64_t m, const float* panel,
+                           int64_t column, const Epilogue& epilogue) {
   const int64_t blocks = ceil_div(m, kGemmRows);
   int64_t row = 0;
   for (int64_t block = 0; block < blocks; ++block) {

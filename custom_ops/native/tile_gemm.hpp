@@ -53,8 +53,8 @@ I2F_INLINE void tile_clear_rest(float* tile, int64_t rows, int64_t k) {
   }
 }
 
-// One block of rows against one panel, handed to epilogue(row, column, c) in registers. Meanwhile asks for `step` floats
-// per step of k from `next` on.
+// One block of rows against one panel, handed to epilogue(row, column, c) in registers. Meanwhile asks for `step`
+// floats per step of k from `next` on.
 template <class Epilogue>
 I2F_NOINLINE void tile_block(const float* a, const float* panel, int64_t k, const float* next, int64_t step,
                              int64_t row, int64_t column, const Epilogue& epilogue) {

@@ -1,7 +1,7 @@
 // NormMlp: LayerNorm, linear, GELU, linear and residual for a tile of tokens at a time. The hidden layer, four times as
 // wide as the tokens, exists for one tile and one part of its channels only.
-#include "native/gelu.hpp"
 #include "native/kernel.hpp"
+#include "native/gelu.hpp"
 #include "native/layer_norm.hpp"
 #include "native/memory.hpp"
 #include "native/tile_gemm.hpp"
@@ -12,10 +12,10 @@ namespace {
 
 enum Input : size_t { kX, kNormWeight, kNormBias, kWeight1, kBias1, kWeight2, kBias2, kInputCount };
 
-const PortDefinition kInputs[kInputCount] = {
-    {"x", Element::kFloat},       {"norm_weight", Element::kFloat}, {"norm_bias", Element::kFloat},
-    {"weight1", Element::kFloat}, {"bias1", Element::kFloat},       {"weight2", Element::kFloat},
-    {"bias2", Element::kFloat}};
+const PortDefinition kInputs[kInputCount] = {{"x", Element::kFloat},         {"norm_weight", Element::kFloat},
+                                             {"norm_bias", Element::kFloat}, {"weight1", Element::kFloat},
+                                             {"bias1", Element::kFloat},     {"weight2", Element::kFloat},
+                                             {"bias2", Element::kFloat}};
 const PortDefinition kOutputs[] = {{"y", Element::kFloat}};
 
 // Tokens of one task, and hidden channels at a time: with 768 channels, the normalised tokens, the hidden part and the

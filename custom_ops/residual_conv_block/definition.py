@@ -38,9 +38,7 @@ def ResidualConvBlock(
     first = NormSilu(x, norm1_weight, norm1_bias, epsilon=epsilon)
     planes = op.Unsqueeze(op.Transpose(first, perm=[2, 0, 1]), [0])
     between = op.Conv(planes, conv1_weight, conv1_bias, pads=[1, 1, 1, 1])
-    second = NormSilu(
-        op.Transpose(op.Squeeze(between, [0]), perm=[1, 2, 0]), norm2_weight, norm2_bias, epsilon=epsilon
-    )
+    second = NormSilu(op.Transpose(op.Squeeze(between, [0]), perm=[1, 2, 0]), norm2_weight, norm2_bias, epsilon=epsilon)
     planes = op.Unsqueeze(op.Transpose(second, perm=[2, 0, 1]), [0])
     last = op.Conv(planes, conv2_weight, conv2_bias, pads=[1, 1, 1, 1])
     return x + op.Transpose(op.Squeeze(last, [0]), perm=[1, 2, 0])

@@ -1,9 +1,9 @@
 // ResidualConvBlock: normalisation, SiLU and convolution strip by strip. Only the map between the two convolutions is
 // ever written as a whole; what a convolution reads is normalised and activated in the cache.
+#include "native/kernel.hpp"
 #include "local_upsample_2x/crop_norm.hpp"
 #include "native/direct_conv.hpp"
 #include "native/fast_silu.hpp"
-#include "native/kernel.hpp"
 #include "residual_conv_block/winograd.hpp"
 
 namespace i2f {
@@ -23,10 +23,11 @@ enum Input : size_t {
   kInputCount
 };
 
-const PortDefinition kInputs[kInputCount] = {
-    {"x", Element::kFloat},          {"norm1_weight", Element::kFloat}, {"norm1_bias", Element::kFloat},
-    {"conv1_weight", Element::kFloat}, {"conv1_bias", Element::kFloat},   {"norm2_weight", Element::kFloat},
-    {"norm2_bias", Element::kFloat}, {"conv2_weight", Element::kFloat}, {"conv2_bias", Element::kFloat}};
+const PortDefinition kInputs[kInputCount] = {{"x", Element::kFloat},          {"norm1_weight", Element::kFloat},
+                                             {"norm1_bias", Element::kFloat}, {"conv1_weight", Element::kFloat},
+                                             {"conv1_bias", Element::kFloat}, {"norm2_weight", Element::kFloat},
+                                             {"norm2_bias", Element::kFloat}, {"conv2_weight", Element::kFloat},
+                                             {"conv2_bias", Element::kFloat}};
 const PortDefinition kOutputs[] = {{"y", Element::kFloat}};
 
 // Output rows of a strip without Winograd: two more are activated for it.
@@ -194,8 +195,8 @@ class ResidualConvBlock final : public Kernel {
 }  // namespace
 
 extern const OpDefinition residual_conv_block_op;
-const OpDefinition residual_conv_block_op = {"ResidualConvBlock", kInputs, kInputCount,
-                                             kOutputs, 1, ResidualConvBlock::create};
+const OpDefinition residual_conv_block_op = {"ResidualConvBlock",      kInputs, kInputCount, kOutputs, 1,
+                                             ResidualConvBlock::create};
 
 }  // namespace I2F_ISA
 }  // namespace i2f

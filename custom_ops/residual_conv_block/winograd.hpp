@@ -99,9 +99,9 @@ inline Buffer pack_winograd(const float* weight, int64_t out, int64_t in) {
 
 // Where a strip's output goes, and what is added to it.
 struct StripOutput {
-  float* to;             // first row of the strip, [rows, columns, channels]
-  const float* bias;     // [channels]
-  const float* residual; // as `to`, or null
+  float* to;              // first row of the strip, [rows, columns, channels]
+  const float* bias;      // [channels]
+  const float* residual;  // as `to`, or null
   int64_t rows;
   int64_t columns;
 };

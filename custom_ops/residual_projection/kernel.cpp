@@ -51,8 +51,8 @@ class ResidualProjection final : public Kernel {
 }  // namespace
 
 extern const OpDefinition residual_projection_op;
-const OpDefinition residual_projection_op = {"ResidualProjection", kInputs, kInputCount,
-                                             kOutputs, 1, ResidualProjection::create};
+const OpDefinition residual_projection_op = {"ResidualProjection",      kInputs, kInputCount, kOutputs, 1,
+                                             ResidualProjection::create};
 
 }  // namespace I2F_ISA
 }  // namespace i2f

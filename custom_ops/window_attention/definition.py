@@ -16,19 +16,20 @@ def WindowAttention(
     [W, 1, A, C / num_heads]: rotary tables. -> [N, C]
     """
     rows = op.Gather(op.Concat(qkv, op.Unsqueeze(padding, [0]), axis=0), tokens, axis=0)  # [W A, 3C]
+    windows = op.Shape(cos, start=0, end=1)
     area = op.Shape(cos, start=2, end=3)
     head_dim = op.Shape(cos, start=3, end=4)
     heads = op.Reshape(num_heads, [1])
-    split = op.Reshape(rows, op.Concat([-1], area, [3], heads, head_dim, axis=0))
+    split = op.Reshape(rows, op.Concat(windows, area, [3], heads, head_dim, axis=0))
     parts = op.Transpose(split, perm=[2, 0, 3, 1, 4])  # [3, W, heads, A, head_dim]
     scale = op.Sqrt(op.Sqrt(op.Cast(head_dim, to=1)))
-    pairs = op.Reshape(op.Slice(parts, [0], [2], [0]), op.Concat([2, -1], heads, area, [-1, 2], axis=0))
+    pairs = op.Reshape(op.Slice(parts, [0], [2], [0]), op.Concat([2], windows, heads, area, [-1, 2], axis=0))
     even, odd = op.Split(pairs, axis=5, num_outputs=2)
-    turned = op.Reshape(op.Concat(odd, op.Neg(even), axis=5), op.Concat([2, -1], heads, area, head_dim, axis=0))
+    turned = op.Reshape(op.Concat(odd, op.Neg(even), axis=5), op.Concat([2], windows, heads, area, head_dim, axis=0))
     rotated = (op.Slice(parts, [0], [2], [0]) * cos + turned * sin) / scale
     q = op.Gather(rotated, 0, axis=0)
     k = op.Gather(rotated, 1, axis=0)
     v = op.Gather(parts, 2, axis=0)
     weights = op.Softmax(op.MatMul(q, op.Transpose(k, perm=[0, 1, 3, 2])), axis=-1)
     out = op.Transpose(op.MatMul(weights, v), perm=[0, 2, 1, 3])  # [W, A, heads, head_dim]
-    return op.Gather(op.Reshape(out, op.Concat([-1], heads * head_dim, axis=0)), positions, axis=0)
+    return op.Gather(op.Reshape(out, op.Concat(windows * area, heads * head_dim, axis=0)), positions, axis=0)

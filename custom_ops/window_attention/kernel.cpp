@@ -154,10 +154,10 @@ class WindowAttention final : public Kernel {
     const float* cos = context.f32(kCos, {&windows, &one, &area, &head_dim});
     const float* sin = context.f32(kSin, {&windows, &one, &area, &head_dim});
     if (heads_ < 1 || head_dim.value % 2 != 0 || width.value != 3 * heads_ * head_dim.value) {
-      context.fail("rows of qkv have %lld numbers, the rotary tables %lld, and num_heads=%lld: expected heads of an "
-                   "even width, and 3 * num_heads times that in a row",
-                   static_cast<long long>(width.value), static_cast<long long>(head_dim.value),
-                   static_cast<long long>(heads_));
+      context.fail(
+          "rows of qkv have %lld numbers, the rotary tables %lld, and num_heads=%lld: expected heads of an "
+          "even width, and 3 * num_heads times that in a row",
+          static_cast<long long>(width.value), static_cast<long long>(head_dim.value), static_cast<long long>(heads_));
     }
     if (positions_all.value != windows.value * area.value) {
       context.fail("'tokens' has %lld positions, expected %lld windows of %lld",
@@ -194,7 +194,7 @@ class WindowAttention final : public Kernel {
 
 extern const OpDefinition window_attention_op;
 const OpDefinition window_attention_op = {"WindowAttention", kInputs, kInputCount,
-                                          kOutputs, 1, WindowAttention::create};
+                                          kOutputs,          1,       WindowAttention::create};
 
 }  // namespace I2F_ISA
 }  // namespace i2f
