@@ -26,11 +26,15 @@ from .local_box.definition import LocalBox
 from .local_upsample_2x.definition import LocalUpsample2x
 from .local_upsample_2x.interpolation import UpsampleMatrices, UpsampleWindows
 from .localise.definition import Localise
+from .norm_mlp.definition import NormMlp
 from .norm_projection.definition import NormProjection
 from .prompt_embed.convolutions import PromptConvolutions
 from .prompt_embed.definition import PromptEmbed
 from .prompt_projection.definition import AddPrompt, PromptProjection
 from .prompted_attention.definition import PromptedAttention
+from .residual_conv_block.definition import NormSilu, ResidualConvBlock
+from .residual_projection.definition import ResidualProjection
+from .window_attention.definition import WindowAttention
 
 # Those that others call come first. The ops of the domain, and the parts they are put together from, which have no
 # kernels of their own.
@@ -45,6 +49,11 @@ FUNCTIONS: tuple[OnnxFunction, ...] = (
     FirstAttention,
     BSQAttention,
     NormProjection,
+    ResidualProjection,
+    NormMlp,
+    WindowAttention,
+    NormSilu,
+    ResidualConvBlock,
     HybridAttention,
     PromptedAttention,
     HybridMoE,

@@ -46,6 +46,7 @@ class EncoderGraph(nn.Module):
         super().__init__()
         self.model = model
         geometry = model.config.geometry
+        model.backbone.fold_padding()
         self.plans = None  # planned in the graph, for every image's own grid
         if geometry.mode == "square":
             with torch.no_grad():

@@ -15,17 +15,8 @@ from .configuration import NeckConfig
 from .custom_op import emit, exporting
 from .dynamic_prompt_embedding import add_prompt
 from .hybrid_mixture_of_experts import HybridMixtureOfExperts
+from .projections import norm_projection
 from .rotary import POSITION_RATIO, rotary_frequencies
-
-
-def norm_projection(
-    x: Tensor, norm_weight: Tensor, norm_bias: Tensor, weight: Tensor, bias: Tensor, epsilon: float
-) -> Tensor:
-    """LayerNorm, then a linear layer. x: [N, C], weight: [P, C] -> [N, P]."""
-    if exporting():
-        inputs = (x, norm_weight, norm_bias, weight, bias)
-        return emit("NormProjection", inputs, [x.dtype], [(x.shape[0], weight.shape[0])], epsilon=epsilon)[0]
-    return F.linear(F.layer_norm(x, (x.shape[1],), norm_weight, norm_bias, epsilon), weight, bias)
 
 
 def hybrid_attention(

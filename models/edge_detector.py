@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from .configuration import EdgeDetectorConfig
-from .custom_op import exporting
+from .custom_op import emit, exporting
 
 THRESHOLD = 2.0
 SECTOR = 45.0  # degrees per direction
@@ -92,19 +93,42 @@ class Canny(nn.Module):
         return edges / torch.clamp(norm, min=1e-12)
 
 
-def group_norm_1(x: Tensor, norm: nn.GroupNorm) -> Tensor:
-    """GroupNorm with one group.
+def residual_conv_block(
+    x: Tensor,
+    norm1_weight: Tensor,
+    norm1_bias: Tensor,
+    conv1_weight: Tensor,
+    conv1_bias: Tensor,
+    norm2_weight: Tensor,
+    norm2_bias: Tensor,
+    conv2_weight: Tensor,
+    conv2_bias: Tensor,
+    epsilon: float,
+) -> Tensor:
+    """GroupNorm(1), SiLU, 3 x 3 convolution, twice, with an identity shortcut.
 
-    In a graph it is spelled out, with sums line by line: exporters write InstanceNormalization over one long row, whose
-    plain float32 sum onnxruntime gets wrong by 1e-5 on a large image.
+    Args:
+        x: [H, W, C].
+        norm1_weight, norm1_bias, norm2_weight, norm2_bias: [C].
+        conv1_weight, conv2_weight: [C, C, 3, 3]; conv1_bias, conv2_bias: [C].
+        epsilon: of the norms.
+
+    Returns:
+        [H, W, C]
     """
-    if not exporting():
-        return norm(x)
-    mean = x.mean(3, keepdim=True).mean((1, 2), keepdim=True)
-    centred = x - mean
-    variance = (centred * centred).mean(3, keepdim=True).mean((1, 2), keepdim=True)
-    scale = norm.weight.view(1, -1, 1, 1) * torch.rsqrt(variance + norm.eps)
-    return centred * scale + norm.bias.view(1, -1, 1, 1)
+    weights = (norm1_weight, norm1_bias, conv1_weight, conv1_bias, norm2_weight, norm2_bias, conv2_weight, conv2_bias)
+    if exporting():
+        return emit("ResidualConvBlock", (x, *weights), [x.dtype], [x.shape], epsilon=epsilon)[0]
+    return _residual_conv_block(x.permute(2, 0, 1)[None], weights, epsilon)[0].permute(1, 2, 0)
+
+
+def _residual_conv_block(x: Tensor, weights: Sequence[Tensor], epsilon: float) -> Tensor:
+    """`residual_conv_block` of maps [batch, C, H, W]."""
+    y = x
+    for norm_weight, norm_bias, conv_weight, conv_bias in (weights[:4], weights[4:]):
+        y = F.silu(F.group_norm(y, 1, norm_weight, norm_bias, epsilon))
+        y = F.conv2d(y, conv_weight, conv_bias, padding=1)
+    return x + y
 
 
 class ResidualBlock(nn.Module):
@@ -118,9 +142,14 @@ class ResidualBlock(nn.Module):
         self.conv2 = nn.Conv2d(dim, dim, 3, padding=1)
 
     def forward(self, x: Tensor) -> Tensor:
-        """[batch, dim, H, W] -> the same shape."""
-        y = self.conv1(F.silu(group_norm_1(x, self.norm1)))
-        return x + self.conv2(F.silu(group_norm_1(y, self.norm2)))
+        """[batch, dim, H, W] -> the same shape; in a graph [H, W, dim]."""
+        norm1, conv1, norm2, conv2 = self.norm1, self.conv1, self.norm2, self.conv2
+        assert conv1.bias is not None and conv2.bias is not None
+        first = (norm1.weight, norm1.bias, conv1.weight, conv1.bias)
+        second = (norm2.weight, norm2.bias, conv2.weight, conv2.bias)
+        if exporting():
+            return residual_conv_block(x, *first, *second, norm1.eps)
+        return _residual_conv_block(x, (*first, *second), norm1.eps)
 
 
 class EdgeDetector(nn.Module):
@@ -156,7 +185,8 @@ class EdgeDetector(nn.Module):
         x = self.conv1(self.canny(torch.clamp((image * self.std + self.mean) / 255.0, 0.0, 1.0)))
         maps = []
         for level, blocks in enumerate(self.block_list):
-            x = blocks(x)
+            # The blocks of a graph take maps with the channels last.
+            x = blocks(x[0].permute(1, 2, 0)).permute(2, 0, 1)[None] if exporting() else blocks(x)
             maps.append(self.lateral_convs[level](x))
             if level < len(self.downsamplers):
                 x = self.downsamplers[level](x)

@@ -7,6 +7,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from .configuration import BackboneConfig
+from .custom_op import exporting
+from .projections import norm_mlp
 from .rotary import POSITION_RATIO, rotary_frequencies
 from .window_attention import WindowAttention, WindowPlan, plan_windows
 
@@ -31,9 +33,10 @@ class Mlp(nn.Module):
         self.fc1 = nn.Linear(dim, hidden)
         self.fc2 = nn.Linear(hidden, dim)
 
-    def forward(self, x: Tensor) -> Tensor:
-        """[..., dim] -> [..., dim]."""
-        return self.fc2(F.gelu(self.fc1(x)))
+    def forward(self, x: Tensor, norm: nn.LayerNorm) -> Tensor:
+        """x + mlp(norm(x)). [..., dim] -> the same shape."""
+        fc1, fc2 = self.fc1, self.fc2
+        return norm_mlp(x, norm.weight, norm.bias, fc1.weight, fc1.bias, fc2.weight, fc2.bias, norm.eps)
 
 
 class Block(nn.Module):
@@ -47,9 +50,8 @@ class Block(nn.Module):
         self.mlp = Mlp(dim, int(dim * mlp_ratio))
 
     def forward(self, x: Tensor, plan: WindowPlan) -> Tensor:
-        """x: [batch, tokens of all scales, dim] -> the same shape."""
-        x = x + self.attn(self.norm1(x), plan)
-        return x + self.mlp(self.norm2(x))
+        """x: [..., tokens of all scales, dim] -> the same shape."""
+        return self.mlp(self.attn(x, self.norm1, plan), self.norm2)
 
 
 class RotaryFrequencies(nn.Module):
@@ -117,6 +119,12 @@ class ImageEncoder(nn.Module):
         plain = plan_windows(grids, [0] * len(grids), window, frequencies)
         return plain, plan_windows(grids, offsets, window, frequencies)
 
+    def fold_padding(self) -> None:
+        """What `WindowAttention.fold_padding` does, for every block."""
+        for block in self.blocks.children():
+            assert isinstance(block, Block)
+            block.attn.fold_padding()
+
     def forward(self, image: Tensor, plans: tuple[WindowPlan, WindowPlan] | None = None) -> Tensor:
         """Encode normalised images.
 
@@ -137,6 +145,8 @@ class ImageEncoder(nn.Module):
             copy = F.interpolate(around, size=(size, size), mode="bilinear", align_corners=False)
             tokens.append(self.patch_embed(copy) + self.position_embedding(grid, grid))
         x = torch.cat(tokens, dim=1)
+        if exporting():
+            x = x[0]  # the ops of a graph take one image's tokens
         plans = plans or self.plans(height, width)
         fused: Tensor | None = None
         level = 0
@@ -148,7 +158,7 @@ class ImageEncoder(nn.Module):
                 level += 1
         assert fused is not None  # out_indices is never empty (configuration)
         rows, columns = grids[0]
-        fused = fused.transpose(1, 2).unflatten(2, (rows, columns))
+        fused = fused.view(-1, rows, columns, self.config.final_embed_dim).permute(0, 3, 1, 2)
         return self.out_conv(fused).permute(0, 3, 1, 2)
 
     def position_embedding(self, whole: tuple[int, int], grid: tuple[int, int]) -> Tensor:
@@ -159,12 +169,13 @@ class ImageEncoder(nn.Module):
         return resized[:, :, : grid[0], : grid[1]].flatten(2).transpose(1, 2)
 
     def fuse_scales(self, x: Tensor, grids: list[tuple[int, int]], level: int) -> Tensor:
-        """Bring every scale to the full grid and join them: [batch, all tokens, dim] -> [batch, h * w, out_dim]."""
-        parts = torch.split(x, [rows * columns for rows, columns in grids], dim=1)
+        """Bring every scale to the full grid and join them: [..., all tokens, dim] -> [..., h * w, out_dim]."""
+        parts = torch.split(x, [rows * columns for rows, columns in grids], dim=-2)
         resized = [parts[0]]
         for part, grid in zip(parts[1:], grids[1:], strict=True):
-            small = part.transpose(1, 2).unflatten(2, grid)
+            small = part.transpose(-1, -2).reshape(-1, self.config.embed_dim, *grid)
             large = F.interpolate(small, size=self.whole(grids[0]), mode="bilinear", align_corners=False)
-            resized.append(large[:, :, : grids[0][0], : grids[0][1]].flatten(2).transpose(1, 2))
+            large = large[:, :, : grids[0][0], : grids[0][1]]
+            resized.append(large.flatten(2).transpose(1, 2).reshape(*x.shape[:-2], -1, self.config.embed_dim))
         norm = self.multi_scale_fusion[level]
         return self.lateral_convs[level](torch.cat([norm(part) for part in resized], dim=-1))

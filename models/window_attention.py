@@ -9,6 +9,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from .custom_op import emit, exporting
+from .projections import norm_projection, residual_projection
 from .rotary import rotary_tables, rotate
 
 
@@ -76,8 +78,39 @@ def plan_windows(
     return WindowPlan(torch.cat(tokens), torch.cat(positions), cos.view(shape), sin.view(shape), count)
 
 
+def window_attention(
+    qkv: Tensor, padding: Tensor, tokens: Tensor, positions: Tensor, cos: Tensor, sin: Tensor, num_heads: int
+) -> Tensor:
+    """Multi-head attention with rotary embedding inside windows.
+
+    Args:
+        qkv: [..., N, 3C], the columns of q, k and v side by side; in a graph [N, 3C] only.
+        padding: [3C], the row of positions without a token.
+        tokens, positions, cos, sin: of a WindowPlan.
+        num_heads: heads of C.
+
+    Returns:
+        [..., N, C]
+    """
+    channels = qkv.shape[-1] // 3
+    if exporting():
+        inputs = (qkv, padding, tokens, positions, cos, sin)
+        return emit("WindowAttention", inputs, [qkv.dtype], [(qkv.shape[0], channels)], num_heads=num_heads)[0]
+    windows, _, area, head_dim = cos.shape
+    rows = torch.cat([qkv, padding.expand(*qkv.shape[:-2], 1, 3 * channels)], dim=-2)
+    q, k, v = rows.index_select(-2, tokens).view(-1, area, 3, num_heads, head_dim).permute(2, 0, 3, 1, 4)
+    images = q.shape[0] // windows
+    if images > 1:
+        cos, sin = cos.repeat(images, 1, 1, 1), sin.repeat(images, 1, 1, 1)
+    out = F.scaled_dot_product_attention(rotate(q, cos, sin), rotate(k, cos, sin), v)
+    out = out.transpose(1, 2).reshape(*qkv.shape[:-2], windows * area, channels)
+    return out.index_select(-2, positions)
+
+
 class WindowAttention(nn.Module):
     """Multi-head attention inside windows; padded positions hold a learned token and take part as keys and values."""
+
+    padding_row: Tensor | None
 
     def __init__(self, dim: int, num_heads: int) -> None:
         super().__init__()
@@ -85,17 +118,24 @@ class WindowAttention(nn.Module):
         self.padding = nn.Parameter(torch.zeros(1, dim))
         self.qkv = nn.Linear(dim, 3 * dim)
         self.proj = nn.Linear(dim, dim)
+        self.register_buffer("padding_row", None, persistent=False)
 
-    def forward(self, x: Tensor, plan: WindowPlan) -> Tensor:
-        """x: [batch, plan.count, dim] -> the same shape."""
-        batch, _, dim = x.shape
-        padded = torch.cat([x, self.padding.expand(batch, 1, dim)], dim=1)
-        windows, _, area, head_dim = plan.cos.shape
-        qkv = self.qkv(padded.index_select(1, plan.tokens)).view(batch * windows, area, 3, self.num_heads, head_dim)
-        q, k, v = qkv.permute(2, 0, 3, 1, 4)
-        cos, sin = plan.cos, plan.sin
-        if batch > 1:
-            cos, sin = cos.repeat(batch, 1, 1, 1), sin.repeat(batch, 1, 1, 1)
-        out = F.scaled_dot_product_attention(rotate(q, cos, sin), rotate(k, cos, sin), v)
-        out = out.transpose(1, 2).reshape(batch, windows * area, dim)
-        return self.proj(out.index_select(1, plan.positions))
+    def fold_padding(self) -> None:
+        """Compute q, k and v of the padding now, for a graph to hold as a constant. Only exported graphs use it."""
+        with torch.no_grad():
+            self.padding_row = self.qkv(self.padding)[0]
+
+    def forward(self, x: Tensor, norm: nn.LayerNorm, plan: WindowPlan) -> Tensor:
+        """x + attention(norm(x)). x: [..., plan.count, dim] -> the same shape.
+
+        Projecting the tokens before they are arranged into windows, and the padding by itself, saves a third of the
+        projections in the shifted arrangement.
+        """
+        qkv = norm_projection(x, norm.weight, norm.bias, self.qkv.weight, self.qkv.bias, norm.eps)
+        if exporting():
+            assert self.padding_row is not None, "fold_padding() comes before an export"
+            padding = self.padding_row
+        else:
+            padding = self.qkv(self.padding)[0]
+        out = window_attention(qkv, padding, plan.tokens, plan.positions, plan.cos, plan.sin, self.num_heads)
+        return residual_projection(out, x, self.proj.weight, self.proj.bias)

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+import encoder_oracles
 import op_oracles
 from inter2former_onnx.models import (
     boundary_attention,
@@ -19,7 +20,10 @@ from inter2former_onnx.models import (
     dynamic_hybrid_attention,
     dynamic_local_upsampling,
     dynamic_prompt_embedding,
+    edge_detector,
     hybrid_mixture_of_experts,
+    projections,
+    window_attention,
 )
 from ops_harness import run_op
 
@@ -35,6 +39,10 @@ OPS = (
     "FirstAttention",
     "BSQAttention",
     "NormProjection",
+    "ResidualProjection",
+    "NormMlp",
+    "WindowAttention",
+    "ResidualConvBlock",
     "HybridAttention",
     "PromptedAttention",
     "HybridMoE",
@@ -52,7 +60,10 @@ _TORCH_MODULES = (
     dynamic_hybrid_attention,
     dynamic_local_upsampling,
     dynamic_prompt_embedding,
+    edge_detector,
     hybrid_mixture_of_experts,
+    projections,
+    window_attention,
 )
 
 
@@ -69,7 +80,8 @@ def _outputs(result: Any) -> list[Any]:
 def oracle(name: str, inputs: Inputs, attributes: Mapping[str, int | float]) -> list[np.ndarray]:
     """The outputs by the oracle, in float64."""
     exact = [array.astype(np.float64) if array.dtype == np.float32 else array for array in inputs]
-    return _outputs(getattr(op_oracles, snake_case(name))(*exact, **attributes))
+    module = encoder_oracles if hasattr(encoder_oracles, snake_case(name)) else op_oracles
+    return _outputs(getattr(module, snake_case(name))(*exact, **attributes))
 
 
 def torch_function(name: str) -> Callable[..., Any]:

@@ -12,6 +12,7 @@ import numpy as np
 import onnx
 import pytest
 
+import encoder_cases
 import op_forms
 from inter2former_onnx.custom_ops import DOMAIN, VERSION
 from inter2former_onnx.custom_ops.definitions import FUNCTIONS, add_functions, function_protos
@@ -30,6 +31,17 @@ def cases() -> Iterator[tuple[str, Case, tuple[int, ...]]]:
         yield "HybridAttention", op_forms.hybrid_attention_case(rng, 3, 4, boundary, 2, 6), tuple(range(5, 11))
         yield "HybridMoE", op_forms.hybrid_moe_case(rng, tokens, boundary, 4), tuple(range(2, 25))
     yield "NormProjection", op_forms.norm_projection_case(rng, 6), (1, 2, 3, 4)
+    yield "ResidualProjection", encoder_cases.residual_projection_case(rng, 6), (2, 3)
+    yield "NormMlp", encoder_cases.norm_mlp_case(rng, 6), tuple(range(1, 7))
+    for shift in (False, True):
+        yield (
+            "WindowAttention",
+            encoder_cases.window_attention_case(rng, [(6, 9), (4, 4)], 4, shift, 2),
+            (1, 2, 3, 4, 5),
+        )
+    yield "ResidualConvBlock", encoder_cases.residual_conv_block_case(rng, 5, 7, 4), tuple(range(1, 9))
+    # Channels that onnxruntime has blocked convolutions for.
+    yield "ResidualConvBlock", encoder_cases.residual_conv_block_case(rng, 9, 6, 32), tuple(range(1, 9))
     yield "FirstAttention", op_forms.first_attention_case(rng, 3, 4, 2), (2,)
     yield "PromptedAttention", op_forms.prompted_attention_case(rng, 3, 4, 12, 1, 2, 6), tuple(range(5, 11))
     yield "PromptProjection", op_forms.prompt_projection_case(rng, 4, 5), tuple(range(3, 8))

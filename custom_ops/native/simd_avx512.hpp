@@ -25,6 +25,8 @@ I2F_INLINE Vec load(const float* p) { return {_mm512_loadu_ps(p)}; }
 I2F_INLINE Vec load_n(const float* p, int64_t n) { return {_mm512_maskz_loadu_ps(first_lanes(n).m, p)}; }
 I2F_INLINE void store(float* p, Vec a) { _mm512_storeu_ps(p, a.v); }
 I2F_INLINE void store_n(float* p, Vec a, int64_t n) { _mm512_mask_storeu_ps(p, first_lanes(n).m, a.v); }
+// Asks for a cache line; the address may lie outside of any buffer.
+I2F_INLINE void prefetch(const float* p) { _mm_prefetch(reinterpret_cast<const char*>(p), _MM_HINT_T1); }
 I2F_INLINE Vec set(float a) { return {_mm512_set1_ps(a)}; }
 I2F_INLINE Vec zero() { return {_mm512_setzero_ps()}; }
 

@@ -38,6 +38,14 @@ I2F_INLINE void store_n(float* p, Vec a, int64_t n) {
   if (n > 1) p[1] = vgetq_lane_f32(a.v, 1);
   if (n > 2) p[2] = vgetq_lane_f32(a.v, 2);
 }
+// Asks for a cache line; the address may lie outside of any buffer.
+I2F_INLINE void prefetch(const float* p) {
+#if defined(_MSC_VER) && !defined(__clang__)
+  __prefetch(p);
+#else
+  __builtin_prefetch(p);
+#endif
+}
 I2F_INLINE Vec set(float a) { return {vdupq_n_f32(a)}; }
 I2F_INLINE Vec zero() { return {vdupq_n_f32(0.0f)}; }
 

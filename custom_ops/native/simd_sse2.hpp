@@ -37,6 +37,8 @@ I2F_INLINE void store_n(float* p, Vec a, int64_t n) {
   if (n > 1) p[1] = _mm_cvtss_f32(_mm_shuffle_ps(a.v, a.v, 1));
   if (n > 2) p[2] = _mm_cvtss_f32(_mm_shuffle_ps(a.v, a.v, 2));
 }
+// Asks for a cache line; the address may lie outside of any buffer.
+I2F_INLINE void prefetch(const float* p) { _mm_prefetch(reinterpret_cast<const char*>(p), _MM_HINT_T1); }
 I2F_INLINE Vec set(float a) { return {_mm_set1_ps(a)}; }
 I2F_INLINE Vec zero() { return {_mm_setzero_ps()}; }
 

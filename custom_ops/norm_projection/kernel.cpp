@@ -1,8 +1,8 @@
 // NormProjection: LayerNorm and a linear layer in one pass over the tokens; the normalised rows never leave the cache.
 #include "native/kernel.hpp"
-#include "native/gemm.hpp"
 #include "native/layer_norm.hpp"
 #include "native/memory.hpp"
+#include "native/tile_gemm.hpp"
 
 namespace i2f {
 namespace I2F_ISA {
@@ -18,7 +18,7 @@ const PortDefinition kInputs[kInputCount] = {{"x", Element::kFloat},
 const PortDefinition kOutputs[] = {{"y", Element::kFloat}};
 
 // Tokens of one task: their normalised rows stay in the second-level cache while the weights pass by.
-constexpr int64_t kTile = 48;
+constexpr int64_t kTile = tile_height(56);
 
 class NormProjection final : public Kernel {
  public:
@@ -42,16 +42,22 @@ class NormProjection final : public Kernel {
     context.parallel_for(ceil_div(n.value, kTile), [&](int64_t task) {
       const int64_t first = task * kTile;
       const int64_t rows = min_of(kTile, n.value - first);
-      const Scratch scratch({bytes_of<float>(rows * channels)});
-      float* normal = scratch.part<float>(0);
+      const Scratch scratch({bytes_of<float>(tile_floats(rows, channels)), bytes_of<float>(channels)});
+      float* tile = scratch.part<float>(0);
+      float* normal = scratch.part<float>(1);
       for (int64_t i = 0; i < rows; ++i) {
-        layer_norm(x + (first + i) * channels, norm_weight, norm_bias, epsilon_, channels, normal + i * channels);
+        layer_norm(x + (first + i) * channels, norm_weight, norm_bias, epsilon_, channels, normal);
+        tile_set_row(tile, channels, i, normal);
       }
+      tile_clear_rest(tile, rows, channels);
       float* out = y + first * width;
       const float* padded_bias = linear.bias(0);
-      gemm(normal, channels, 1, rows, linear.panels(0), channels, width, [=](int64_t row, int64_t column, Vec value) {
-        store_columns(out + row * width, column, width, value + load(padded_bias + column));
-      });
+      tile_gemm(tile, rows, channels, linear.panels(0), channels, channels, width,
+                [=](int64_t row, int64_t column, TileBlock& block) {
+                  for_each_vector(block, row, rows, column, width, [=](int64_t i, int64_t j, Vec value) {
+                    store_columns(out + i * width, j, width, value + load(padded_bias + j));
+                  });
+                });
     });
   }
 

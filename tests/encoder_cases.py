@@ -1,0 +1,64 @@
+"""Inputs for the encoder's ops; op_forms.py holds their forms to each other."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+
+from inter2former_onnx.models.window_attention import plan_windows
+from op_forms import EPSILON, Case, Inputs, floats, frequencies, linear, norm
+
+
+def residual_projection_case(rng: np.random.Generator, tokens: int, dim: int = 12, out_dim: int = 9) -> Case:
+    return [floats(rng, tokens, dim), floats(rng, tokens, out_dim), *linear(rng, out_dim, dim)], {}
+
+
+def norm_mlp_case(rng: np.random.Generator, tokens: int, dim: int = 12, hidden: int = 20) -> Case:
+    inputs = [floats(rng, tokens, dim), *norm(rng, dim), *linear(rng, hidden, dim), *linear(rng, dim, hidden)]
+    return inputs, {"epsilon": EPSILON}
+
+
+def window_plan(grids: Sequence[tuple[int, int]], window: int, shift: bool, head: int) -> Inputs:
+    """tokens, positions, cos and sin as the model makes them."""
+    offsets = [window // 2 if shift and max(grid) > window else 0 for grid in grids]
+    plan = plan_windows(list(grids), offsets, window, torch.from_numpy(frequencies(head)))
+    return [plan.tokens.numpy(), plan.positions.numpy(), plan.cos.numpy(), plan.sin.numpy()]
+
+
+def window_attention_case(
+    rng: np.random.Generator,
+    grids: Sequence[tuple[int, int]],
+    window: int,
+    shift: bool,
+    heads: int,
+    head: int = 8,
+    scale: float = 1.0,
+) -> Case:
+    plan = window_plan(grids, window, shift, head)
+    tokens, width = plan[1].size, 3 * heads * head
+    return [floats(rng, tokens, width, scale=scale), floats(rng, width), *plan], {"num_heads": heads}
+
+
+def random_windows(rng: np.random.Generator, tokens: int, windows: int, area: int, head: int) -> Inputs:
+    """Any plan: padding anywhere, tokens that are in several places, windows without a token, any angles."""
+    places = windows * area
+    at = rng.integers(0, tokens + 1, places)
+    positions = rng.permutation(places)[:tokens]
+    at[positions] = np.arange(tokens)
+    angles = np.repeat(rng.uniform(-4, 4, (windows, 1, area, head // 2)), 2, axis=-1)
+    return [at.astype(np.int64), positions.astype(np.int64), *(f(angles).astype(np.float32) for f in (np.cos, np.sin))]
+
+
+def conv(rng: np.random.Generator, out_dim: int, in_dim: int) -> Inputs:
+    """Weight and bias of a 3 x 3 convolution that keeps magnitudes."""
+    return [floats(rng, out_dim, in_dim, 3, 3, scale=(9 * in_dim) ** -0.5), floats(rng, out_dim, scale=0.3)]
+
+
+def residual_conv_block_case(rng: np.random.Generator, height: int, width: int, dim: int, offset: float = 0) -> Case:
+    """A map whose mean is `offset`."""
+    inputs = [floats(rng, height, width, dim) + np.float32(offset)]
+    for _ in range(2):
+        inputs += [*norm(rng, dim), *conv(rng, dim, dim)]
+    return inputs, {"epsilon": EPSILON}

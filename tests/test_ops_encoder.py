@@ -1,0 +1,73 @@
+"""The encoder's ops: PyTorch form == onnxscript function == oracle."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import encoder_cases
+from op_forms import assert_forms_agree, floats
+
+SEEDS = st.integers(0, 2**32 - 1)
+SIZES = st.integers(1, 24)
+SETTINGS = settings(max_examples=20, deadline=None, derandomize=True)
+# Grids of one or two scales: one token, a line, less than a window, whole windows, windows and a rest.
+GRIDS = st.sampled_from(
+    [[(1, 1)], [(1, 9)], [(5, 2)], [(4, 4)], [(8, 12), (4, 4)], [(7, 10), (4, 4)], [(3, 13), (5, 5)]]
+)
+
+
+@SETTINGS
+@given(SEEDS, SIZES, SIZES, SIZES)
+def test_residual_projection(seed: int, tokens: int, dim: int, out_dim: int) -> None:
+    case = encoder_cases.residual_projection_case(np.random.default_rng(seed), tokens, dim, out_dim)
+    assert_forms_agree("ResidualProjection", case)
+
+
+@SETTINGS
+@given(SEEDS, SIZES, SIZES, SIZES, st.sampled_from([1e-4, 1.0, 1e4]))
+def test_norm_mlp(seed: int, tokens: int, dim: int, hidden: int, scale: float) -> None:
+    inputs, attributes = encoder_cases.norm_mlp_case(np.random.default_rng(seed), tokens, dim, hidden)
+    inputs[0] *= np.float32(scale)
+    assert_forms_agree("NormMlp", (inputs, attributes))
+
+
+def test_gelu_of_large_and_small_values() -> None:
+    """The whole range of GELU, through a layer that passes values on."""
+    inputs, attributes = encoder_cases.norm_mlp_case(np.random.default_rng(0), 3, 2, 400)
+    inputs[3][:] = 0
+    inputs[4][:] = np.linspace(-12, 12, 400, dtype=np.float32)
+    assert_forms_agree("NormMlp", (inputs, attributes))
+
+
+@SETTINGS
+@given(SEEDS, GRIDS, st.booleans(), st.sampled_from([1, 3]), st.sampled_from([0.1, 1.0, 10.0]))
+def test_window_attention(seed: int, grids: list[tuple[int, int]], shift: bool, heads: int, scale: float) -> None:
+    rng = np.random.default_rng(seed)
+    case = encoder_cases.window_attention_case(rng, grids, 4, shift, heads, scale=scale)
+    assert_forms_agree("WindowAttention", case, 1e-4 if scale > 1 else 2e-5)  # scores of a thousand, rounded
+
+
+@SETTINGS
+@given(SEEDS, st.integers(0, 12), st.integers(3, 5), st.sampled_from([4, 5, 9]))
+def test_window_attention_of_any_plan(seed: int, tokens: int, windows: int, area: int) -> None:
+    rng = np.random.default_rng(seed)
+    plan = encoder_cases.random_windows(rng, tokens, windows, area, 8)
+    assert_forms_agree("WindowAttention", ([floats(rng, tokens, 48), floats(rng, 48), *plan], {"num_heads": 2}))
+
+
+@SETTINGS
+@given(SEEDS, st.integers(2, 9), st.integers(1, 9), st.sampled_from([1, 3, 4, 16]), st.sampled_from([0, 30]))
+def test_residual_conv_block(seed: int, height: int, width: int, dim: int, offset: float) -> None:
+    case = encoder_cases.residual_conv_block_case(np.random.default_rng(seed), height, width, dim, offset)
+    assert_forms_agree("ResidualConvBlock", case, 1e-4 if offset else 2e-5)  # the offset takes digits
+
+
+@pytest.mark.parametrize("value", [0.0, 5.0])
+def test_residual_conv_block_of_a_flat_map(value: float) -> None:
+    """No deviation: the epsilon keeps the norm finite, and makes much of rounding errors."""
+    case = encoder_cases.residual_conv_block_case(np.random.default_rng(0), 6, 5, 4)
+    case[0][0][:] = value
+    assert_forms_agree("ResidualConvBlock", case, 1e-4)
