@@ -30,7 +30,7 @@ class _Kept:
     prompt: Prompt  # without clicks: what the session began with
     session: ClickSession
     lock: threading.Lock = field(default_factory=threading.Lock)
-    foreseen: tuple[Click, ...] = ()  # the clicks whose mask is being previewed
+    foreseen: tuple[Click, ...] | None = None  # the clicks whose mask is being previewed
     previewed: threading.Event = field(default_factory=threading.Event)
 
 
@@ -63,7 +63,7 @@ class Engine:
         try:
             return RLE.encode(kept.session.preview(click.x + 0.5, click.y + 0.5, click.positive))
         finally:
-            kept.foreseen = ()
+            kept.foreseen = None
             kept.previewed.set()
 
     def rename(self, key: Hashable, new: Hashable) -> None:
@@ -119,19 +119,23 @@ def _first_labels(image: EncodedImage, prompt: Prompt) -> NDArray[np.uint8] | No
 
 def labels_of_mask(image: EncodedImage, mask: NDArray[np.bool_]) -> NDArray[np.uint8]:
     """uint8 [T, T]: what a prediction of this mask (bool [height, width]) leaves of an unknown map."""
-    size, scale = image.segmenter.size, image.geometry.scale
-    origin = (np.arange(size) / scale).astype(np.intp)  # of every model row and column, in the picture
-    rows, columns = origin[origin < image.height], origin[origin < image.width]
-    labels = np.full((size, size), states.POSSIBLE_BACKGROUND, dtype=np.uint8)
+    rows, columns = _origins(image)
+    labels = np.full((image.segmenter.size,) * 2, states.POSSIBLE_BACKGROUND, dtype=np.uint8)
     labels[: len(rows), : len(columns)][mask[rows[:, None], columns]] = states.POSSIBLE_FOREGROUND
     return labels
 
 
 def labels_of_box(image: EncodedImage, box: Box) -> NDArray[np.uint8]:
     """uint8 [T, T]: unknown inside a box of the picture, likely background around it."""
-    size = image.segmenter.size
-    top, left = image.geometry.model_pixel(box.top, box.left)
-    bottom, right = image.geometry.model_pixel(box.bottom - 1, box.right - 1)
-    labels = np.full((size, size), states.POSSIBLE_BACKGROUND, dtype=np.uint8)
-    labels[top : bottom + 1, left : right + 1] = states.UNKNOWN
+    rows, columns = _origins(image)
+    top, bottom = np.searchsorted(rows, (box.top, box.bottom))
+    left, right = np.searchsorted(columns, (box.left, box.right))
+    labels = np.full((image.segmenter.size,) * 2, states.POSSIBLE_BACKGROUND, dtype=np.uint8)
+    labels[top:bottom, left:right] = states.UNKNOWN
     return labels
+
+
+def _origins(image: EncodedImage) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """The pixel row of the picture under every model row that is not padding, and the same for columns."""
+    origin = (np.arange(image.segmenter.size) / image.geometry.scale).astype(np.intp)
+    return origin[origin < image.height], origin[origin < image.width]

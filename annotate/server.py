@@ -35,6 +35,7 @@ def bind(host: str, port: int | None) -> socket.socket:
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             listening.bind((address[0], candidate, *address[2:]))
+            listening.listen()  # from here on connections wait, so the address may be printed
             return listening
         except OSError as error:
             listening.close()
@@ -59,6 +60,9 @@ def serve(workspace: Workspace, listening: socket.socket, host: str, browser: bo
     Raises:
         Inter2FormerError: the last changes could not be saved.
     """
+    for name in ("SIGTERM", "SIGHUP"):  # end like Ctrl+C: with everything saved
+        if hasattr(signal, name) and threading.current_thread() is threading.main_thread():
+            signal.signal(getattr(signal, name), signal.default_int_handler)
     port: int = listening.getsockname()[1]
     token = new_token()
     shown = LOOPBACK if host in ("0.0.0.0", "::", "localhost") else host
@@ -73,21 +77,17 @@ def serve(workspace: Workspace, listening: socket.socket, host: str, browser: bo
         timeout_graceful_shutdown=_SECONDS_TO_FINISH,
         h11_max_incomplete_event_size=1 << 15,
     )
-    print(f"open {address}", flush=True)
-    if not is_loopback(host):
-        print(
-            f"warning: with --host {host} other machines can connect. Whoever has this address sees the pictures in "
-            f"{workspace.gallery.root} and can change their annotations; nothing that travels is encrypted.",
-            flush=True,
-        )
-    print("Ctrl+C ends it; everything is saved as you work.", flush=True)
     server = _Server(config, workspace)
-    if browser:
-        _open_when_ready(server, address)
-    for name in ("SIGTERM", "SIGHUP"):  # end like Ctrl+C: with everything saved
-        if hasattr(signal, name) and threading.current_thread() is threading.main_thread():
-            signal.signal(getattr(signal, name), signal.default_int_handler)
     try:
+        if not is_loopback(host):
+            print(
+                f"warning: with --host {host} other machines can connect. Whoever has this address sees the pictures "
+                f"in {workspace.gallery.root} and can change their annotations; nothing that travels is encrypted."
+            )
+        print("Ctrl+C ends it; everything is saved as you work.")
+        print(f"open {address}", flush=True)
+        if browser:
+            _open_when_ready(server, address)
         server.run(sockets=[listening])
     except KeyboardInterrupt:
         pass  # the usual end: uvicorn has closed the connections and passes the signal on
