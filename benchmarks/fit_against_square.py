@@ -1,8 +1,9 @@
 """Geometry `fit` against `square`: time to encode, and how far their masks differ. Needs two bundles of one checkpoint.
 
-The clicks of a session are simulated on fixed targets of a data folder (as in training/README.md), towards the target
-from the mask of `square`; both geometries get the same ones. Without --data only the time is measured. Encoding takes
-turns in one process; its ratio is the median over neighbours in time.
+Clicks are simulated on fixed targets of a data folder (as in training/README.md): each geometry gets the clicks that
+its own masks call for, and is compared with the target; and `fit` gets those of `square`, and is compared with it.
+Without --data only the time is measured. Encoding takes turns in one process; its ratio is the median over neighbours
+in time.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from machine import describe
 from numpy.typing import NDArray
 from timing import interleaved
 
-from inter2former_onnx import Segmenter
+from inter2former_onnx import EncodedImage, Segmenter
 from inter2former_onnx.errors import ArgumentError
 from inter2former_onnx.progress import progress
 from inter2former_onnx.training.clicks import simulate_click
@@ -30,7 +31,7 @@ Mask = NDArray[np.bool_]
 
 @dataclass(frozen=True)
 class Overlaps:
-    """IoU after each click [targets, clicks]: of both geometries with the target, and with each other."""
+    """IoU after each click [targets, clicks]: of both geometries with the target; of both on equal clicks."""
 
     square: NDArray[np.float64]
     fit: NDArray[np.float64]
@@ -78,22 +79,29 @@ def spread(targets: list[EvaluationTarget], count: int) -> list[EvaluationTarget
 
 
 def compared(square: Segmenter, fit: Segmenter, targets: list[EvaluationTarget]) -> Overlaps:
-    """Both geometries on the same clicks; a session that has reached its target keeps its last values."""
-    results: list[list[tuple[float, float, float]]] = []
+    """Both geometries on the same targets."""
+    values: list[list[list[float]]] = [[], [], []]
     for target in progress(targets, "compare"):
-        sessions = [segmenter.encode(target.image).session() for segmenter in (square, fit)]
-        masks = [np.zeros_like(target.mask)] * 2
-        session: list[tuple[float, float, float]] = []
-        for _ in range(CLICKS):
-            click = simulate_click(masks[0], target.mask)
-            if click is None:
-                session.append(session[-1])
-                continue
-            masks = [each.click(click.column, click.row, click.positive) for each in sessions]
-            session.append((iou(masks[0], target.mask), iou(masks[1], target.mask), iou(*masks)))
-        results.append(session)
-    values = np.array(results)
-    return Overlaps(values[..., 0], values[..., 1], values[..., 2])
+        images = [segmenter.encode(target.image) for segmenter in (square, fit)]
+        (clicks, squares), (_, fits) = (played(image, target.mask) for image in images)
+        session = images[1].session()
+        followed = [session.click(*click) if click else session.mask for click in clicks]
+        values[0].append([iou(mask, target.mask) for mask in squares])
+        values[1].append([iou(mask, target.mask) for mask in fits])
+        values[2].append([iou(*masks) for masks in zip(squares, followed, strict=True)])
+    return Overlaps(*(np.array(rows) for rows in values))
+
+
+def played(image: EncodedImage, target: Mask) -> tuple[list[tuple[int, int, bool] | None], list[Mask]]:
+    """A session towards the target: its clicks (x, y, positive; None where nothing is left to say), and its masks."""
+    session = image.session()
+    clicks: list[tuple[int, int, bool] | None] = []
+    masks: list[Mask] = []
+    for _ in range(CLICKS):
+        click = simulate_click(masks[-1] if masks else np.zeros_like(target), target)
+        clicks.append((click.column, click.row, click.positive) if click else None)
+        masks.append(session.click(*clicks[-1]) if clicks[-1] else masks[-1])
+    return clicks, masks
 
 
 def print_overlaps(overlaps: Overlaps) -> None:
