@@ -61,3 +61,23 @@ def residual_conv_block_case(rng: np.random.Generator, height: int, width: int, 
     for _ in range(2):
         inputs += [*norm(rng, dim), *conv(rng, dim, dim)]
     return inputs, {"epsilon": EPSILON}
+
+
+def quant_linear(rng: np.random.Generator, out_dim: int, in_dim: int) -> Inputs:
+    """int8 weight, its scale and bias of a linear layer that keeps magnitudes."""
+    weight = rng.integers(-127, 128, (out_dim, in_dim), dtype=np.int8)
+    scale = (rng.uniform(0.5, 1.5, out_dim) * in_dim**-0.5 / 73).astype(np.float32)
+    return [weight, scale, floats(rng, out_dim, scale=0.3)]
+
+
+def quant_norm_projection_case(rng: np.random.Generator, tokens: int, dim: int = 12, out_dim: int = 9) -> Case:
+    return [floats(rng, tokens, dim), *norm(rng, dim), *quant_linear(rng, out_dim, dim)], {"epsilon": EPSILON}
+
+
+def quant_residual_projection_case(rng: np.random.Generator, tokens: int, dim: int = 12, out_dim: int = 9) -> Case:
+    return [floats(rng, tokens, dim), floats(rng, tokens, out_dim), *quant_linear(rng, out_dim, dim)], {}
+
+
+def quant_norm_mlp_case(rng: np.random.Generator, tokens: int, dim: int = 12, hidden: int = 20) -> Case:
+    inputs = [floats(rng, tokens, dim), *norm(rng, dim)]
+    return [*inputs, *quant_linear(rng, hidden, dim), *quant_linear(rng, dim, hidden)], {"epsilon": EPSILON}

@@ -42,6 +42,9 @@ def cases() -> Iterator[tuple[str, Case, tuple[int, ...]]]:
     yield "ResidualConvBlock", encoder_cases.residual_conv_block_case(rng, 5, 7, 4), tuple(range(1, 9))
     # Channels that onnxruntime has blocked convolutions for.
     yield "ResidualConvBlock", encoder_cases.residual_conv_block_case(rng, 9, 6, 32), tuple(range(1, 9))
+    yield "QuantNormProjection", encoder_cases.quant_norm_projection_case(rng, 6), tuple(range(1, 6))
+    yield "QuantResidualProjection", encoder_cases.quant_residual_projection_case(rng, 6), (2, 3, 4)
+    yield "QuantNormMlp", encoder_cases.quant_norm_mlp_case(rng, 6), tuple(range(1, 9))
     yield "AddPrompt", op_forms.add_prompt_case(rng, 4, 5), (3,)
     labels = np.ones((64, 80), np.uint8)
     labels[30:40, 40:55] = 4
