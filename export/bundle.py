@@ -8,7 +8,7 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,12 +22,15 @@ from ..models.configuration import PATCH_SIZE
 from ..models.dynamic_local_upsampling import OUTSIDE_LOGIT
 from ..progress import progress
 from . import graphs
+from .calibration import calibration_images, quantise_calibrated
 from .onnx_graph import IR_VERSION, OPSET, op_counts, parameter_count, trace
+from .quantisation import quantise
 from .random_weights import initialise
 
 FORMAT = "inter2former-bundle"
 FORMAT_VERSION = 1
 CLICK_RADIUS = 5
+PRECISIONS = ("float32", "int8")
 EXTERNAL_BYTES = 4 << 20  # a graph with more weights than this keeps them in a file beside it
 SPECS: dict[str, Callable[[Inter2Former], graphs.GraphSpec]] = {
     "encoder": graphs.encoder_spec,
@@ -43,6 +46,8 @@ def export_bundle(
     checkpoint: str | Path | None = None,
     random_weights: int | None = None,
     size: int | None = None,
+    precision: str = "float32",
+    calibration: str | Path | None = None,
     overwrite: bool = False,
 ) -> Path:
     """Write a bundle.
@@ -55,20 +60,28 @@ def export_bundle(
         checkpoint: published-format weights, `.pth` or `.safetensors`.
         random_weights: a seed, in place of `checkpoint`; the weights are written too, as checkpoint.pth.
         size: side of the model's input in pixels, if not the configuration's.
+        precision: "float32", or "int8" for an encoder whose linear layers compute in 8-bit integers.
+        calibration: a folder of photographs like those to come, on which "int8" measures and lessens what it loses.
         overwrite: replace a bundle that is there. A folder that is not a bundle is never replaced.
 
     Returns:
         The folder.
 
     Raises:
-        ArgumentError: not exactly one of `checkpoint` and `random_weights`, or an impossible size.
+        ArgumentError: not exactly one of `checkpoint` and `random_weights`, an impossible size or precision, or a
+            calibration folder without images or for float32.
         ConfigError, CheckpointError: unusable inputs.
         BundleError: `out` exists, or cannot be written.
     """
     if (checkpoint is None) == (random_weights is None):
         raise ArgumentError("give either a checkpoint or a seed for random weights, and not both")
+    if precision not in PRECISIONS:
+        raise ArgumentError(f"precision must be {' or '.join(PRECISIONS)}, found {precision!r}")
+    if calibration is not None and precision != "int8":
+        raise ArgumentError(f"calibration is for precision int8, and precision is {precision}")
     out = Path(out)
     _check_destination(out, overwrite)
+    images = None if calibration is None else calibration_images(calibration)
     model_config = _with_size(load_config(config), size)
     model = Inter2Former(model_config).eval()
     if checkpoint is not None:
@@ -85,7 +98,7 @@ def export_bundle(
     except OSError as error:
         raise BundleError(f"cannot write a bundle at {out}: {error.strerror}") from None
     try:
-        _write_bundle(model, temporary, source)
+        _write_bundle(model, temporary, source, precision, images)
         if random_weights is not None:
             save_checkpoint(temporary / "checkpoint.pth", model)
         _move_into_place(temporary, out)
@@ -96,11 +109,16 @@ def export_bundle(
     return out
 
 
-def _write_bundle(model: Inter2Former, folder: Path, source: dict[str, Any]) -> None:
+def _write_bundle(
+    model: Inter2Former, folder: Path, source: dict[str, Any], precision: str, images: Sequence[Path] | None
+) -> None:
     config = model.config
     described: dict[str, Any] = {}
+    quantisation: dict[str, Any] = {}
     for name, spec_of in progress(SPECS.items(), "export", total=len(SPECS)):
         graph = trace(spec_of(model))
+        if name == "encoder" and precision == "int8":
+            quantisation = {"quantisation": _quantise(graph, images)}
         described[name] = {
             "file": f"{name}.onnx",
             "inputs": [_describe(value) for value in graph.graph.input],
@@ -123,7 +141,8 @@ def _write_bundle(model: Inter2Former, folder: Path, source: dict[str, Any]) -> 
         "uncertainty_kernel_size": config.neck.uncertainty_kernel_size,
         "click_radius": CLICK_RADIUS,
         "outside_logit": OUTSIDE_LOGIT,
-        "precision": "float32",
+        "precision": precision,
+        **quantisation,
         "opset": OPSET,
         "ir_version": IR_VERSION,
         "custom_ops": {"domain": DOMAIN, "version": VERSION},
@@ -136,6 +155,14 @@ def _write_bundle(model: Inter2Former, folder: Path, source: dict[str, Any]) -> 
         },
     }
     (folder / "manifest.json").write_text(json.dumps(manifest, indent=1) + "\n", encoding="utf-8")
+
+
+def _quantise(encoder: onnx.ModelProto, images: Sequence[Path] | None) -> dict[str, Any]:
+    """Make the encoder 8-bit; returns what the manifest says about it."""
+    found = {} if images is None else quantise_calibrated(encoder, images).to_dict()
+    if images is None:
+        quantise(encoder)
+    return {"weights": "int8, per output channel", "activations": "uint8, per token, dynamic", **found}
 
 
 def _save_graph(graph: onnx.ModelProto, path: Path) -> None:

@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-import torch
 
-from inter2former_onnx.models.window_attention import plan_windows
 from op_forms import EPSILON, Case, Inputs, floats, frequencies, linear, norm
 
 
@@ -21,9 +19,26 @@ def norm_mlp_case(rng: np.random.Generator, tokens: int, dim: int = 12, hidden: 
 
 
 def window_plan(grids: Sequence[tuple[int, int]], window: int, shift: bool, head: int) -> Inputs:
-    """tokens, positions, cos and sin as the model makes them."""
-    plan = plan_windows(list(grids), window, shift, torch.from_numpy(frequencies(head)))
-    return [plan.tokens.numpy(), plan.positions.numpy(), plan.cos.numpy(), plan.sin.numpy()]
+    """tokens, positions, cos and sin of grids cut into windows as docs/model.md 2 says, place by place."""
+    count = sum(rows * columns for rows, columns in grids)
+    tokens: list[int] = []
+    places: list[tuple[int, int]] = []
+    first = 0
+    for rows, columns in grids:
+        before = window // 2 if shift and max(rows, columns) > window else 0
+        grid = {(r + before, c + before): first + r * columns + c for r in range(rows) for c in range(columns)}
+        first += rows * columns
+        for top in range(0, before + rows, window):
+            for left in range(0, before + columns, window):
+                inside = [(top + r, left + c) for r in range(window) for c in range(window)]
+                tokens += [grid.get(place, count) for place in inside]
+                places += inside
+    at = np.array(tokens, np.int64)
+    positions = np.empty(count, np.int64)
+    positions[at[at < count]] = np.nonzero(at < count)[0]
+    angles = np.array(places, np.float32)[:, :, None] * frequencies(head)
+    tables = np.repeat(angles.reshape(len(at), -1), 2, axis=1).reshape(-1, 1, window * window, head)
+    return [at, positions, np.cos(tables), np.sin(tables)]
 
 
 def window_attention_case(

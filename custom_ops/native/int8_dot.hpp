@@ -125,10 +125,9 @@ I2F_NOINLINE inline void dot_amx_block(const unsigned char* a, int64_t stride, c
 
 // Palette 1: for each of eight tiles, the bytes of a row (from byte 16 on, two each) and the rows (from byte 48 on).
 // Not a local variable: compilers do not see that the instruction reads all of it.
-alignas(64) constexpr unsigned char kAmxTiles[64] = {1,  0,  0,  0,  0,  0,  0,  0,  0,  0,  0,  0,  0,  0,  0,  0,
-                                                     64, 0,  64, 0,  64, 0,  64, 0,  64, 0,  64, 0,  64, 0,  64, 0,
-                                                     0,  0,  0,  0,  0,  0,  0,  0,  0,  0,  0,  0,  0,  0,  0,  0,
-                                                     16, 16, 16, 16, 16, 16, 16, 16, 0,  0,  0,  0,  0,  0,  0,  0};
+alignas(64) constexpr unsigned char kAmxTiles[64] = {
+    1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 64, 0,  64, 0,  64, 0,  64, 0,  64, 0, 64, 0, 64, 0, 64, 0,
+    0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 16, 16, 16, 16, 16, 16, 16, 16, 0,  0, 0,  0, 0,  0, 0,  0};
 
 I2F_TARGET("amx-tile") I2F_NOINLINE inline void configure_amx() { _tile_loadconfig(kAmxTiles); }
 

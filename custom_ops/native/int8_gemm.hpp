@@ -134,8 +134,8 @@ inline void clear_rows(int64_t count, const PackedInt8& weights, const Quantised
   memset(rows.data + count * weights.row_bytes(), 0, static_cast<size_t>((end - count) * weights.row_bytes()));
 }
 
-// Calls epilogue(row, column, vector) for every vector of y = rows W^T + b that begins below n; `count` rows, whose last
-// block clear_rows has completed.
+// Calls epilogue(row, column, vector) for every vector of y = rows W^T + b that begins below n; `count` rows, whose
+// last block clear_rows has completed.
 template <class Epilogue>
 inline void int8_gemm(const QuantisedRows& rows, int64_t count, const PackedInt8& weights, const Epilogue& epilogue) {
   const int64_t depth = weights.padded_k();

@@ -10,8 +10,7 @@ namespace I2F_ISA {
 class Int8Weights {
  public:
   // Positions of the inputs weight int8 [n, k], scale [n] and bias [n].
-  Int8Weights(const KernelInfo& info, size_t weight_index, size_t scale_index, size_t bias_index)
-      : unit_(int8_unit()) {
+  Int8Weights(const KernelInfo& info, size_t weight_index, size_t scale_index, size_t bias_index) : unit_(int8_unit()) {
     TensorView weight;
     TensorView scale;
     TensorView bias;

@@ -1,26 +1,15 @@
 // QuantNormMlp: LayerNorm, linear, GELU, linear and residual for a tile of tokens at a time, both linear layers in
 // bytes. The hidden layer exists for one tile only.
+#include "native/kernel.hpp"
 #include "native/gelu.hpp"
 #include "native/int8_weights.hpp"
-#include "native/kernel.hpp"
 #include "native/layer_norm.hpp"
 
 namespace i2f {
 namespace I2F_ISA {
 namespace {
 
-enum Input : size_t {
-  kX,
-  kNormWeight,
-  kNormBias,
-  kWeight1,
-  kScale1,
-  kBias1,
-  kWeight2,
-  kScale2,
-  kBias2,
-  kInputCount
-};
+enum Input : size_t { kX, kNormWeight, kNormBias, kWeight1, kScale1, kBias1, kWeight2, kScale2, kBias2, kInputCount };
 
 const PortDefinition kInputs[kInputCount] = {
     {"x", Element::kFloat},      {"norm_weight", Element::kFloat}, {"norm_bias", Element::kFloat},

@@ -1,6 +1,6 @@
 // QuantNormProjection: LayerNorm, rounding to bytes and a linear layer of bytes in one pass over the tokens.
-#include "native/int8_weights.hpp"
 #include "native/kernel.hpp"
+#include "native/int8_weights.hpp"
 #include "native/layer_norm.hpp"
 
 namespace i2f {
@@ -63,8 +63,8 @@ class QuantNormProjection final : public Kernel {
 }  // namespace
 
 extern const OpDefinition quant_norm_projection_op;
-const OpDefinition quant_norm_projection_op = {"QuantNormProjection", kInputs, kInputCount,
-                                               kOutputs, 1, QuantNormProjection::create};
+const OpDefinition quant_norm_projection_op = {"QuantNormProjection",      kInputs, kInputCount, kOutputs, 1,
+                                               QuantNormProjection::create};
 
 }  // namespace I2F_ISA
 }  // namespace i2f

@@ -1,6 +1,6 @@
 // QuantResidualProjection: rounding to bytes, a linear layer of bytes and the residual in one pass over the tokens.
-#include "native/int8_weights.hpp"
 #include "native/kernel.hpp"
+#include "native/int8_weights.hpp"
 
 namespace i2f {
 namespace I2F_ISA {
@@ -52,8 +52,8 @@ class QuantResidualProjection final : public Kernel {
 }  // namespace
 
 extern const OpDefinition quant_residual_projection_op;
-const OpDefinition quant_residual_projection_op = {"QuantResidualProjection", kInputs, kInputCount,
-                                                   kOutputs, 1, QuantResidualProjection::create};
+const OpDefinition quant_residual_projection_op = {"QuantResidualProjection",      kInputs, kInputCount, kOutputs, 1,
+                                                   QuantResidualProjection::create};
 
 }  // namespace I2F_ISA
 }  // namespace i2f

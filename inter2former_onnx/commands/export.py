@@ -32,6 +32,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         help="side of the square the model sees, in pixels (default: the configuration's)",
     )
+    parser.add_argument(
+        "--precision",
+        choices=("float32", "int8"),
+        default="float32",
+        help="int8: the encoder's linear layers in 8-bit integers, several times as fast (default: float32)",
+    )
+    parser.add_argument(
+        "--calibration",
+        type=Path,
+        metavar="FOLDER",
+        help="photographs on which int8 measures and lessens its loss; int8 works without",
+    )
     parser.add_argument("--overwrite", action="store_true", help="replace DIR if it is there")
 
 
@@ -47,6 +59,8 @@ def run(args: argparse.Namespace) -> int:
         checkpoint=args.checkpoint,
         random_weights=args.random_weights,
         size=args.size,
+        precision=args.precision,
+        calibration=args.calibration,
         overwrite=args.overwrite,
     )
     print(f"wrote {bundle}")
