@@ -32,6 +32,10 @@ from .prompt_embed.convolutions import PromptConvolutions
 from .prompt_embed.definition import PromptEmbed
 from .prompt_projection.definition import AddPrompt, PromptProjection
 from .prompted_attention.definition import PromptedAttention
+from .quant_linear.definition import QuantLinear
+from .quant_norm_mlp.definition import QuantNormMlp
+from .quant_norm_projection.definition import QuantNormProjection
+from .quant_residual_projection.definition import QuantResidualProjection
 from .residual_conv_block.definition import NormSilu, ResidualConvBlock
 from .residual_projection.definition import ResidualProjection
 from .window_attention.definition import WindowAttention
@@ -52,6 +56,10 @@ FUNCTIONS: tuple[OnnxFunction, ...] = (
     ResidualProjection,
     NormMlp,
     WindowAttention,
+    QuantLinear,
+    QuantNormProjection,
+    QuantResidualProjection,
+    QuantNormMlp,
     NormSilu,
     ResidualConvBlock,
     HybridAttention,

@@ -11,7 +11,7 @@ import os
 import shutil
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, get_args
 
@@ -25,7 +25,9 @@ from ..models.configuration import PATCH_SIZE, GeometryMode
 from ..models.dynamic_local_upsampling import OUTSIDE_LOGIT
 from ..progress import progress
 from . import graphs
+from .calibration import calibration_images, quantise_calibrated
 from .onnx_graph import IR_VERSION, OPSET, op_counts, parameter_count, trace
+from .quantisation import quantise
 from .random_weights import initialise
 from .storage import STORAGES, store_as_float16
 
@@ -33,6 +35,7 @@ FORMAT = "inter2former-bundle"
 FORMAT_VERSION = 1
 CLICK_RADIUS = 5
 ABANDONED_SECONDS = 24 * 3600
+PRECISIONS = ("float32", "int8")
 EXTERNAL_BYTES = 4 << 20  # a graph with more weights than this keeps them in a file beside it
 SPECS: dict[str, Callable[[Inter2Former], graphs.GraphSpec]] = {
     "encoder": graphs.encoder_spec,
@@ -50,6 +53,8 @@ def export_bundle(
     size: int | None = None,
     storage: str = "float32",
     geometry: GeometryMode | None = None,
+    precision: str = "float32",
+    calibration: str | Path | None = None,
     overwrite: bool = False,
 ) -> Path:
     """Write a bundle.
@@ -65,13 +70,16 @@ def export_bundle(
         storage: "float32", or "float16" for a bundle of half the size whose weights are rounded to 11 bits.
         geometry: how images are brought to that size, if not as the configuration says. "fit" with a square's
             configuration also sets its size_divisor to 1, so that an image's longer side gets all of `size`.
+        precision: "float32", or "int8" for an encoder whose linear layers compute in 8-bit integers.
+        calibration: a folder of photographs like those to come, on which "int8" measures and lessens what it loses.
         overwrite: replace a bundle that is there. A folder that is not a bundle is never replaced.
 
     Returns:
         The folder.
 
     Raises:
-        ArgumentError: not exactly one of `checkpoint` and `random_weights`, an impossible size, or another storage.
+        ArgumentError: not exactly one of `checkpoint` and `random_weights`, an impossible size, storage or precision,
+            or a calibration folder without images or for float32.
         ConfigError, CheckpointError: unusable inputs.
         BundleError: `out` exists, or cannot be written.
     """
@@ -79,8 +87,13 @@ def export_bundle(
         raise ArgumentError("give either a checkpoint or a seed for random weights, and not both")
     if storage not in STORAGES:
         raise ArgumentError(f"storage: expected one of {', '.join(STORAGES)}, found {storage!r}")
+    if precision not in PRECISIONS:
+        raise ArgumentError(f"precision must be {' or '.join(PRECISIONS)}, found {precision!r}")
+    if calibration is not None and precision != "int8":
+        raise ArgumentError(f"calibration is for precision int8, and precision is {precision}")
     out = Path(out)
     _check_destination(out, overwrite)
+    images = None if calibration is None else calibration_images(calibration)
     model_config = _with_geometry(load_config(config), size, geometry)
     model = Inter2Former(model_config).eval()
     if checkpoint is not None:
@@ -100,7 +113,7 @@ def export_bundle(
     except OSError as error:
         raise BundleError(f"cannot write a bundle at {out}: {error.strerror}") from None
     try:
-        _write_bundle(model, temporary, source, storage)
+        _write_bundle(model, temporary, source, storage, precision, images)
         if random_weights is not None:
             save_checkpoint(temporary / "checkpoint.pth", model)
         _move_into_place(temporary, out)
@@ -111,11 +124,21 @@ def export_bundle(
     return out
 
 
-def _write_bundle(model: Inter2Former, folder: Path, source: dict[str, Any], storage: str) -> None:
+def _write_bundle(
+    model: Inter2Former,
+    folder: Path,
+    source: dict[str, Any],
+    storage: str,
+    precision: str,
+    images: Sequence[Path] | None,
+) -> None:
     config = model.config
     described: dict[str, Any] = {}
+    quantisation: dict[str, Any] = {}
     for name, spec_of in progress(SPECS.items(), "export", total=len(SPECS)):
         graph = trace(spec_of(model))
+        if name == "encoder" and precision == "int8":
+            quantisation = {"quantisation": _quantise(graph, images)}
         described[name] = {
             "file": f"{name}.onnx",
             "inputs": [_describe(value) for value in graph.graph.input],
@@ -140,7 +163,8 @@ def _write_bundle(model: Inter2Former, folder: Path, source: dict[str, Any], sto
         "uncertainty_kernel_size": config.neck.uncertainty_kernel_size,
         "click_radius": CLICK_RADIUS,
         "outside_logit": OUTSIDE_LOGIT,
-        "precision": "float32",
+        "precision": precision,
+        **quantisation,
         "opset": OPSET,
         "ir_version": IR_VERSION,
         "custom_ops": {"domain": DOMAIN, "version": VERSION},
@@ -153,6 +177,14 @@ def _write_bundle(model: Inter2Former, folder: Path, source: dict[str, Any], sto
         },
     }
     (folder / "manifest.json").write_text(json.dumps(manifest, indent=1) + "\n", encoding="utf-8")
+
+
+def _quantise(encoder: onnx.ModelProto, images: Sequence[Path] | None) -> dict[str, Any]:
+    """Make the encoder 8-bit; returns what the manifest says about it."""
+    found = {} if images is None else quantise_calibrated(encoder, images).to_dict()
+    if images is None:
+        quantise(encoder)
+    return {"weights": "int8, per output channel", "activations": "uint8, per token, dynamic", **found}
 
 
 def _save_graph(graph: onnx.ModelProto, path: Path) -> None:

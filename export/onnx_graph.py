@@ -25,6 +25,7 @@ _ONNX_TYPES = {
     torch.float32: onnx.TensorProto.FLOAT,
 }
 OUTPUT_TYPES = {"box": onnx.TensorProto.INT64}  # every other output is float32
+_WEIGHT_TYPES = (onnx.TensorProto.FLOAT, onnx.TensorProto.FLOAT16, onnx.TensorProto.INT8)
 DEFAULTED_INPUTS = ("threshold",)
 
 
@@ -76,9 +77,8 @@ def trace(spec: GraphSpec) -> onnx.ModelProto:
 
 
 def parameter_count(model: onnx.ModelProto) -> int:
-    """Number of values in the model's floating-point initialisers."""
-    kinds = (onnx.TensorProto.FLOAT, onnx.TensorProto.FLOAT16)
-    return sum(int(np.prod(t.dims)) for t in model.graph.initializer if t.data_type in kinds)
+    """Number of values in the model's weights: its initialisers of floating-point numbers and of bytes."""
+    return sum(int(np.prod(t.dims)) for t in model.graph.initializer if t.data_type in _WEIGHT_TYPES)
 
 
 def op_counts(model: onnx.ModelProto) -> dict[str, dict[str, int]]:

@@ -16,6 +16,7 @@ from ..runtime import EncodedImage, Segmenter
 from ..runtime import labels as label_map
 from ..runtime.box import Box, whole
 from ..runtime.graph import Graph
+from .calibration import cosine
 from .graphs import EDGE_NAMES, FIRST_NAMES, encoder_outputs
 from .storage import round_weights
 
@@ -27,6 +28,9 @@ Floats = NDArray[np.float32]
 DIFFERENT = 1e-3
 MOST_DIFFERENT = 1e-3
 LEAST_IOU = 0.99
+# An 8-bit encoder computes something else, if not by much.
+LEAST_COSINE_INT8 = 0.995
+LEAST_IOU_INT8 = 0.95
 
 
 @dataclass(frozen=True)
@@ -61,22 +65,47 @@ class ClickResult:
 
 @dataclass
 class Report:
-    """What `verify_bundle` found."""
+    """What `verify_bundle` found.
+
+    Attributes:
+        bundle, checkpoint: what was compared.
+        ops: what carried out the bundle's custom ops.
+        precision: of the bundle. For int8, "encoder" among `differences` is its edge terms, which stay in float32, and
+            `cosine` tells of the embedding.
+        cosine: of the bundle's embedding with PyTorch's, the mean over the tokens.
+        differences: graph by graph, on equal inputs.
+        clicks: of two sessions that each live on their own predictions.
+    """
 
     bundle: Path
     checkpoint: Path
     ops: str
+    precision: str
+    cosine: float = 1.0
     differences: list[Difference] = field(default_factory=list)
     clicks: list[ClickResult] = field(default_factory=list)
 
     @property
     def ok(self) -> bool:
         """Whether everything is within tolerance."""
-        return all(d.ok for d in self.differences) and all(click.iou >= LEAST_IOU for click in self.clicks)
+        return self._cosine_ok and all(d.ok for d in self.differences) and all(map(self._mask_ok, self.clicks))
+
+    @property
+    def _int8(self) -> bool:
+        return self.precision == "int8"
+
+    @property
+    def _cosine_ok(self) -> bool:
+        return not self._int8 or self.cosine >= LEAST_COSINE_INT8
+
+    def _mask_ok(self, click: ClickResult) -> bool:
+        return click.iou >= (LEAST_IOU_INT8 if self._int8 else LEAST_IOU)
 
     def lines(self) -> list[str]:
         """For people: a line per graph and per click, then the verdict."""
-        lines = [f"{self.bundle} against {self.checkpoint} in PyTorch ({self.ops} ops)"]
+        lines = [f"{self.bundle} ({self.precision}) against {self.checkpoint} in PyTorch ({self.ops} ops)"]
+        if self._int8:
+            lines.append(f"embedding: cosine {self.cosine:.6f} with float32: {_verdict(self._cosine_ok)}")
         for d in self.differences:
             lines.append(
                 f"{d.graph:8} largest difference {d.largest:.1e} of the range, {100 * d.share:.3f} % of values beyond "
@@ -84,7 +113,7 @@ class Report:
             )
         for index, click in enumerate(self.clicks, 1):
             sign = "+" if click.positive else "-"
-            verdict = _verdict(click.iou >= LEAST_IOU)
+            verdict = _verdict(self._mask_ok(click))
             lines.append(f"click {index} {sign} at ({click.x}, {click.y}): mask IoU {click.iou:.4f}: {verdict}")
         lines.append("the bundle computes what the checkpoint says" if self.ok else "OUT OF TOLERANCE")
         return lines
@@ -120,7 +149,8 @@ def verify_bundle(
         raise CheckpointError(f"{error} (the configuration is the one in {bundle}/manifest.json)") from None
     if segmenter.manifest.source.get("stored_as") == "float16":
         round_weights(model)
-    return _compare(segmenter, model, Report(Path(bundle), Path(checkpoint), segmenter.ops), image, clicks)
+    report = Report(Path(bundle), Path(checkpoint), segmenter.ops, segmenter.manifest.precision)
+    return _compare(segmenter, model, report, image, clicks)
 
 
 def _compare(
@@ -128,8 +158,15 @@ def _compare(
 ) -> Report:
     encoded = segmenter.encode(image)
     features = model.encode(model.preprocess(torch.from_numpy(np.ascontiguousarray(image))))
+    expected_arrays = encoder_outputs(model, features)
+    report.cosine = cosine(encoded.arrays["embed"], expected_arrays[0].numpy())
+    exact = features  # what the masks are compared with
+    if report.precision == "int8":  # everything behind the embedding is compared on equal inputs
+        embed = torch.from_numpy(encoded.arrays["embed"].copy()).permute(2, 0, 1)
+        features = ImageFeatures(embed, features.edges)
+        expected_arrays = encoder_outputs(model, features)
     names = ("embed", *FIRST_NAMES, *EDGE_NAMES)
-    pairs = zip(names, encoder_outputs(model, features), strict=True)
+    pairs = zip(names, expected_arrays, strict=True)
     report.differences.append(_difference("encoder", [(encoded.arrays[name], t.numpy()) for name, t in pairs]))
 
     prompt_graph = Graph(segmenter.bundle, segmenter.manifest, "prompt", segmenter.threads)
@@ -149,7 +186,7 @@ def _compare(
         expected, expected_box = _decode_torch(model, features, ours)
         logits.append(_on_common_box(segmenter.manifest.outside_logit, found, box, expected, expected_box))
         mask = _finish(segmenter, encoded, ours, found, box)
-        torch_mask = _finish(segmenter, encoded, theirs, *_decode_torch(model, features, theirs))
+        torch_mask = _finish(segmenter, encoded, theirs, *_decode_torch(model, exact, theirs))
         report.clicks.append(ClickResult(x, y, positive, _iou(mask, torch_mask)))
     report.differences += [_difference("prompt", prompts), _difference("decoder", logits)]
     return report

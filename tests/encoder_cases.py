@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-import torch
 
-from inter2former_onnx.models.window_attention import plan_windows
 from op_forms import EPSILON, Case, Inputs, floats, frequencies, linear, norm
 
 
@@ -21,10 +19,26 @@ def norm_mlp_case(rng: np.random.Generator, tokens: int, dim: int = 12, hidden: 
 
 
 def window_plan(grids: Sequence[tuple[int, int]], window: int, shift: bool, head: int) -> Inputs:
-    """tokens, positions, cos and sin as the model makes them."""
-    offsets = [window // 2 if shift and max(grid) > window else 0 for grid in grids]
-    plan = plan_windows(list(grids), offsets, window, torch.from_numpy(frequencies(head)))
-    return [plan.tokens.numpy(), plan.positions.numpy(), plan.cos.numpy(), plan.sin.numpy()]
+    """tokens, positions, cos and sin of grids cut into windows as docs/model.md 2 says, place by place."""
+    count = sum(rows * columns for rows, columns in grids)
+    tokens: list[int] = []
+    places: list[tuple[int, int]] = []
+    first = 0
+    for rows, columns in grids:
+        before = window // 2 if shift and max(rows, columns) > window else 0
+        grid = {(r + before, c + before): first + r * columns + c for r in range(rows) for c in range(columns)}
+        first += rows * columns
+        for top in range(0, before + rows, window):
+            for left in range(0, before + columns, window):
+                inside = [(top + r, left + c) for r in range(window) for c in range(window)]
+                tokens += [grid.get(place, count) for place in inside]
+                places += inside
+    at = np.array(tokens, np.int64)
+    positions = np.empty(count, np.int64)
+    positions[at[at < count]] = np.nonzero(at < count)[0]
+    angles = np.array(places, np.float32)[:, :, None] * frequencies(head)
+    tables = np.repeat(angles.reshape(len(at), -1), 2, axis=1).reshape(-1, 1, window * window, head)
+    return [at, positions, np.cos(tables), np.sin(tables)]
 
 
 def window_attention_case(
@@ -62,3 +76,23 @@ def residual_conv_block_case(rng: np.random.Generator, height: int, width: int, 
     for _ in range(2):
         inputs += [*norm(rng, dim), *conv(rng, dim, dim)]
     return inputs, {"epsilon": EPSILON}
+
+
+def quant_linear(rng: np.random.Generator, out_dim: int, in_dim: int) -> Inputs:
+    """int8 weight, its scale and bias of a linear layer that keeps magnitudes."""
+    weight = rng.integers(-127, 128, (out_dim, in_dim), dtype=np.int8)
+    scale = (rng.uniform(0.5, 1.5, out_dim) * in_dim**-0.5 / 73).astype(np.float32)
+    return [weight, scale, floats(rng, out_dim, scale=0.3)]
+
+
+def quant_norm_projection_case(rng: np.random.Generator, tokens: int, dim: int = 12, out_dim: int = 9) -> Case:
+    return [floats(rng, tokens, dim), *norm(rng, dim), *quant_linear(rng, out_dim, dim)], {"epsilon": EPSILON}
+
+
+def quant_residual_projection_case(rng: np.random.Generator, tokens: int, dim: int = 12, out_dim: int = 9) -> Case:
+    return [floats(rng, tokens, dim), floats(rng, tokens, out_dim), *quant_linear(rng, out_dim, dim)], {}
+
+
+def quant_norm_mlp_case(rng: np.random.Generator, tokens: int, dim: int = 12, hidden: int = 20) -> Case:
+    inputs = [floats(rng, tokens, dim), *norm(rng, dim)]
+    return [*inputs, *quant_linear(rng, hidden, dim), *quant_linear(rng, dim, hidden)], {"epsilon": EPSILON}

@@ -94,3 +94,50 @@ def residual_conv_block(
 ) -> Array:
     between = conv3x3(norm_silu(x, norm1_weight, norm1_bias, epsilon), conv1_weight, conv1_bias)
     return x + conv3x3(norm_silu(between, norm2_weight, norm2_bias, epsilon), conv2_weight, conv2_bias)
+
+
+def quant_linear(x: Array, weight: NDArray[np.int8], scale: Array, bias: Array) -> Array:
+    """Rows rounded to 256 steps over their range, zero included."""
+    out = np.empty((len(x), len(weight)))
+    for i, row in enumerate(x):
+        low, high = min(row.min(initial=0), 0.0), max(row.max(initial=0), 0.0)
+        step = (high - low) / 255
+        if high - low <= 1e-30:
+            out[i] = bias
+            continue
+        zero = np.round(-low / step)
+        q = np.clip(np.round(row / step) + zero, 0, 255)
+        out[i] = weight.astype(np.float64) @ (q - zero) * step * scale + bias
+    return out
+
+
+def quant_norm_projection(
+    x: Array,
+    norm_weight: Array,
+    norm_bias: Array,
+    weight: NDArray[np.int8],
+    scale: Array,
+    bias: Array,
+    epsilon: float,
+) -> Array:
+    return quant_linear(layer_norm(x, norm_weight, norm_bias, epsilon), weight, scale, bias)
+
+
+def quant_residual_projection(x: Array, residual: Array, weight: NDArray[np.int8], scale: Array, bias: Array) -> Array:
+    return residual + quant_linear(x, weight, scale, bias)
+
+
+def quant_norm_mlp(
+    x: Array,
+    norm_weight: Array,
+    norm_bias: Array,
+    weight1: NDArray[np.int8],
+    scale1: Array,
+    bias1: Array,
+    weight2: NDArray[np.int8],
+    scale2: Array,
+    bias2: Array,
+    epsilon: float,
+) -> Array:
+    hidden = gelu(quant_linear(layer_norm(x, norm_weight, norm_bias, epsilon), weight1, scale1, bias1))
+    return x + quant_linear(hidden, weight2, scale2, bias2)

@@ -23,6 +23,7 @@ from inter2former_onnx.models import (
     edge_detector,
     hybrid_mixture_of_experts,
     projections,
+    quantised_layers,
     window_attention,
 )
 from ops_harness import run_op
@@ -43,6 +44,9 @@ OPS = (
     "NormMlp",
     "WindowAttention",
     "ResidualConvBlock",
+    "QuantNormProjection",
+    "QuantResidualProjection",
+    "QuantNormMlp",
     "HybridAttention",
     "PromptedAttention",
     "HybridMoE",
@@ -63,6 +67,7 @@ _TORCH_MODULES = (
     edge_detector,
     hybrid_mixture_of_experts,
     projections,
+    quantised_layers,
     window_attention,
 )
 

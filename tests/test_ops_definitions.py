@@ -42,6 +42,9 @@ def cases() -> Iterator[tuple[str, Case, tuple[int, ...]]]:
     yield "ResidualConvBlock", encoder_cases.residual_conv_block_case(rng, 5, 7, 4), tuple(range(1, 9))
     # Channels that onnxruntime has blocked convolutions for.
     yield "ResidualConvBlock", encoder_cases.residual_conv_block_case(rng, 9, 6, 32), tuple(range(1, 9))
+    yield "QuantNormProjection", encoder_cases.quant_norm_projection_case(rng, 6), tuple(range(1, 6))
+    yield "QuantResidualProjection", encoder_cases.quant_residual_projection_case(rng, 6), (2, 3, 4)
+    yield "QuantNormMlp", encoder_cases.quant_norm_mlp_case(rng, 6), tuple(range(1, 9))
     yield "FirstAttention", op_forms.first_attention_case(rng, 3, 4, 2), (2,)
     yield "PromptedAttention", op_forms.prompted_attention_case(rng, 3, 4, 12, 1, 2, 6), tuple(range(5, 11))
     yield "PromptProjection", op_forms.prompt_projection_case(rng, 4, 5), tuple(range(3, 8))

@@ -33,6 +33,8 @@ const char* type_name(Element element) {
       return "float32";
     case Element::kUint8:
       return "uint8";
+    case Element::kInt8:
+      return "int8";
     case Element::kInt64:
       return "int64";
   }
@@ -150,6 +152,8 @@ ONNXTensorElementDataType onnx_type(Element element) {
       return ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT;
     case Element::kUint8:
       return ONNX_TENSOR_ELEMENT_DATA_TYPE_UINT8;
+    case Element::kInt8:
+      return ONNX_TENSOR_ELEMENT_DATA_TYPE_INT8;
     case Element::kInt64:
       return ONNX_TENSOR_ELEMENT_DATA_TYPE_INT64;
   }
@@ -238,6 +242,10 @@ const float* Context::f32(size_t index, std::initializer_list<Dim*> dims) const 
 
 const uint8_t* Context::u8(size_t index, std::initializer_list<Dim*> dims) const {
   return static_cast<const uint8_t*>(checked_input(index, Element::kUint8, dims));
+}
+
+const int8_t* Context::i8(size_t index, std::initializer_list<Dim*> dims) const {
+  return static_cast<const int8_t*>(checked_input(index, Element::kInt8, dims));
 }
 
 const int64_t* Context::i64(size_t index, std::initializer_list<Dim*> dims) const {

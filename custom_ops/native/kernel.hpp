@@ -14,7 +14,7 @@ namespace i2f {
 
 constexpr int kMaxRank = 6;
 
-enum class Element { kFloat, kUint8, kInt64 };
+enum class Element { kFloat, kUint8, kInt8, kInt64 };
 
 ONNXTensorElementDataType onnx_type(Element element);
 
@@ -91,6 +91,7 @@ class Context {
   // Data of an input after checking its element type, its rank and each dimension against the named sizes.
   const float* f32(size_t index, std::initializer_list<Dim*> dims) const;
   const uint8_t* u8(size_t index, std::initializer_list<Dim*> dims) const;
+  const int8_t* i8(size_t index, std::initializer_list<Dim*> dims) const;
   const int64_t* i64(size_t index, std::initializer_list<Dim*> dims) const;
 
   // Allocates an output.

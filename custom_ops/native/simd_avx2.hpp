@@ -78,5 +78,35 @@ I2F_INLINE Vec scale_power_of_two(Vec p, Vec n) {
   return {_mm256_or_ps(scaled, _mm256_cmp_ps(p.v, p.v, _CMP_UNORD_Q))};
 }
 
+// Whole numbers: a vector of kLanes 32-bit sums, and products of neighbouring 16-bit pairs added to them.
+struct Ints {
+  __m256i v;
+};
+I2F_INLINE Ints zero_ints() { return {_mm256_setzero_si256()}; }
+I2F_INLINE Ints load_pairs(const int16_t* p) { return {_mm256_loadu_si256(reinterpret_cast<const __m256i*>(p))}; }
+I2F_INLINE Ints broadcast_pair(const int16_t* p) {
+  int pair;
+  memcpy(&pair, p, sizeof(pair));
+  return {_mm256_set1_epi32(pair)};
+}
+I2F_INLINE Ints add_products(Ints sum, Ints a, Ints b) {
+  return {_mm256_add_epi32(sum.v, _mm256_madd_epi16(a.v, b.v))};
+}
+I2F_INLINE void store_ints(int32_t* p, Ints a) { _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), a.v); }
+I2F_INLINE Vec load_int32(const int32_t* p) {
+  return {_mm256_cvtepi32_ps(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(p)))};
+}
+// Stores whole numbers 0 .. 255.
+I2F_INLINE void store_int16(int16_t* p, Vec a) {
+  const __m256i whole = _mm256_cvtps_epi32(a.v);
+  const __m128i packed = _mm_packs_epi32(_mm256_castsi256_si128(whole), _mm256_extracti128_si256(whole, 1));
+  _mm_storeu_si128(reinterpret_cast<__m128i*>(p), packed);
+}
+I2F_INLINE void store_uint8(unsigned char* p, Vec a) {
+  const __m256i whole = _mm256_cvtps_epi32(a.v);
+  const __m128i packed = _mm_packs_epi32(_mm256_castsi256_si128(whole), _mm256_extracti128_si256(whole, 1));
+  _mm_storel_epi64(reinterpret_cast<__m128i*>(p), _mm_packus_epi16(packed, packed));
+}
+
 }  // namespace I2F_ISA
 }  // namespace i2f

@@ -61,5 +61,29 @@ I2F_INLINE Vec round_nearest(Vec a) {
 }
 I2F_INLINE Vec scale_power_of_two(Vec p, Vec n) { return {_mm512_scalef_ps(p.v, n.v)}; }
 
+// Whole numbers: a vector of kLanes 32-bit sums, and products of neighbouring 16-bit pairs added to them.
+struct Ints {
+  __m512i v;
+};
+I2F_INLINE Ints zero_ints() { return {_mm512_setzero_si512()}; }
+I2F_INLINE Ints load_pairs(const int16_t* p) { return {_mm512_loadu_si512(p)}; }
+I2F_INLINE Ints broadcast_pair(const int16_t* p) {
+  int pair;
+  memcpy(&pair, p, sizeof(pair));
+  return {_mm512_set1_epi32(pair)};
+}
+I2F_INLINE Ints add_products(Ints sum, Ints a, Ints b) {
+  return {_mm512_add_epi32(sum.v, _mm512_madd_epi16(a.v, b.v))};
+}
+I2F_INLINE void store_ints(int32_t* p, Ints a) { _mm512_storeu_si512(p, a.v); }
+I2F_INLINE Vec load_int32(const int32_t* p) { return {_mm512_cvtepi32_ps(_mm512_loadu_si512(p))}; }
+// Stores whole numbers 0 .. 255.
+I2F_INLINE void store_int16(int16_t* p, Vec a) {
+  _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), _mm512_cvtepi32_epi16(_mm512_cvtps_epi32(a.v)));
+}
+I2F_INLINE void store_uint8(unsigned char* p, Vec a) {
+  _mm_storeu_si128(reinterpret_cast<__m128i*>(p), _mm512_cvtepi32_epi8(_mm512_cvtps_epi32(a.v)));
+}
+
 }  // namespace I2F_ISA
 }  // namespace i2f

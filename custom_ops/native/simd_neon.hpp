@@ -86,5 +86,33 @@ I2F_INLINE Vec scale_power_of_two(Vec p, Vec n) {
   return {vbslq_f32(vceqq_f32(p.v, p.v), scaled, p.v)};
 }
 
+// Whole numbers: a vector of kLanes 32-bit sums, and products of neighbouring 16-bit pairs added to them.
+struct Ints {
+  int32x4_t v;
+};
+I2F_INLINE Ints zero_ints() { return {vdupq_n_s32(0)}; }
+I2F_INLINE Ints load_pairs(const int16_t* p) { return {vreinterpretq_s32_s16(vld1q_s16(p))}; }
+I2F_INLINE Ints broadcast_pair(const int16_t* p) {
+  int32_t pair;
+  memcpy(&pair, p, sizeof(pair));
+  return {vdupq_n_s32(pair)};
+}
+I2F_INLINE Ints add_products(Ints sum, Ints a, Ints b) {
+  const int16x8_t x = vreinterpretq_s16_s32(a.v);
+  const int16x8_t y = vreinterpretq_s16_s32(b.v);
+  const int32x4_t low = vmull_s16(vget_low_s16(x), vget_low_s16(y));
+  const int32x4_t high = vmull_s16(vget_high_s16(x), vget_high_s16(y));
+  return {vaddq_s32(sum.v, vpaddq_s32(low, high))};
+}
+I2F_INLINE void store_ints(int32_t* p, Ints a) { vst1q_s32(p, a.v); }
+I2F_INLINE Vec load_int32(const int32_t* p) { return {vcvtq_f32_s32(vld1q_s32(p))}; }
+// Stores whole numbers 0 .. 255.
+I2F_INLINE void store_int16(int16_t* p, Vec a) { vst1_s16(p, vmovn_s32(vcvtq_s32_f32(a.v))); }
+I2F_INLINE void store_uint8(unsigned char* p, Vec a) {
+  const uint16x4_t words = vmovn_u32(vcvtq_u32_f32(a.v));
+  const uint8x8_t packed = vmovn_u16(vcombine_u16(words, words));
+  vst1_lane_u32(reinterpret_cast<uint32_t*>(p), vreinterpret_u32_u8(packed), 0);
+}
+
 }  // namespace I2F_ISA
 }  // namespace i2f

@@ -82,5 +82,33 @@ I2F_INLINE Vec scale_power_of_two(Vec p, Vec n) {
   return {_mm_or_ps(scaled, _mm_cmpunord_ps(p.v, p.v))};
 }
 
+// Whole numbers: a vector of kLanes 32-bit sums, and products of neighbouring 16-bit pairs added to them.
+struct Ints {
+  __m128i v;
+};
+I2F_INLINE Ints zero_ints() { return {_mm_setzero_si128()}; }
+I2F_INLINE Ints load_pairs(const int16_t* p) { return {_mm_loadu_si128(reinterpret_cast<const __m128i*>(p))}; }
+I2F_INLINE Ints broadcast_pair(const int16_t* p) {
+  int pair;
+  memcpy(&pair, p, sizeof(pair));
+  return {_mm_set1_epi32(pair)};
+}
+I2F_INLINE Ints add_products(Ints sum, Ints a, Ints b) { return {_mm_add_epi32(sum.v, _mm_madd_epi16(a.v, b.v))}; }
+I2F_INLINE void store_ints(int32_t* p, Ints a) { _mm_storeu_si128(reinterpret_cast<__m128i*>(p), a.v); }
+I2F_INLINE Vec load_int32(const int32_t* p) {
+  return {_mm_cvtepi32_ps(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p)))};
+}
+// Stores whole numbers 0 .. 255.
+I2F_INLINE void store_int16(int16_t* p, Vec a) {
+  const __m128i whole = _mm_cvtps_epi32(a.v);
+  _mm_storel_epi64(reinterpret_cast<__m128i*>(p), _mm_packs_epi32(whole, whole));
+}
+I2F_INLINE void store_uint8(unsigned char* p, Vec a) {
+  const __m128i whole = _mm_cvtps_epi32(a.v);
+  const __m128i words = _mm_packs_epi32(whole, whole);
+  const int four = _mm_cvtsi128_si32(_mm_packus_epi16(words, words));
+  memcpy(p, &four, sizeof(four));
+}
+
 }  // namespace I2F_ISA
 }  // namespace i2f

@@ -35,7 +35,7 @@ OrtStatus* I2F_ORT_CALL add_domain(OrtSessionOptions* options, OrtCustomOpDomain
 OrtStatus* I2F_ORT_CALL tensor_data(OrtValue* value, void** out) {
   if (value->type == ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT) *out = value->floats.data();
   if (value->type == ONNX_TENSOR_ELEMENT_DATA_TYPE_INT64) *out = value->ints.data();
-  if (value->type == ONNX_TENSOR_ELEMENT_DATA_TYPE_UINT8) *out = value->bytes.data();
+  if (value->type == ONNX_TENSOR_ELEMENT_DATA_TYPE_UINT8 || value->type == ONNX_TENSOR_ELEMENT_DATA_TYPE_INT8) *out = value->bytes.data();
   return nullptr;
 }
 

@@ -154,6 +154,12 @@ OrtValue bytes(Shape shape, std::vector<uint8_t> values) {
   return value;
 }
 
+OrtValue signed_bytes(Shape shape, const std::vector<int8_t>& values) {
+  OrtValue value = bytes(std::move(shape), std::vector<uint8_t>(values.begin(), values.end()));
+  value.type = ONNX_TENSOR_ELEMENT_DATA_TYPE_INT8;
+  return value;
+}
+
 OrtValue Random::tensor(Shape shape, float scale) {
   std::vector<float> values(static_cast<size_t>(product(shape)));
   for (float& value : values) value = uniform(-scale, scale);

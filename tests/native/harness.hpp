@@ -17,6 +17,7 @@ using Shape = std::vector<int64_t>;
 OrtValue floats(Shape shape, std::vector<float> values);
 OrtValue ints(Shape shape, std::vector<int64_t> values);
 OrtValue bytes(Shape shape, std::vector<uint8_t> values);
+OrtValue signed_bytes(Shape shape, const std::vector<int8_t>& values);
 
 // Random numbers that are the same on every platform and run.
 class Random {
