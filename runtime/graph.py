@@ -119,11 +119,10 @@ class Graph:
         return session
 
     def _create(self) -> ort.InferenceSession:
-        options = session_options(self._threads)
-        self._ops = library.register(options)
-        session = self._create_cached(self._ops) if self._cached else None
+        session = self._create_cached() if self._cached else None
         if session is None:
             check_files(self._folder, self._manifest, self._manifest.files_of(self._name))
+            options = self._options()
             try:
                 session = _open(self.path, options)
             except Exception as error:  # see run
@@ -132,7 +131,12 @@ class Graph:
         self._check_names(session)
         return session
 
-    def _create_cached(self, ops: library.OpsMode) -> ort.InferenceSession | None:
+    def _options(self) -> ort.SessionOptions:
+        options = session_options(self._threads)
+        self._ops = library.register(options)
+        return options
+
+    def _create_cached(self) -> ort.InferenceSession | None:
         """A session of the optimised graph, or one that leaves it behind; None where neither works.
 
         With the optimised graph the bundle's own files are not read: it is known to be made of ones with the manifest's
@@ -140,16 +144,16 @@ class Graph:
         """
         from .graph_cache import MODEL, WEIGHTS, cache_of
 
-        cache = cache_of(self._folder, self._manifest, self._name, ops, SESSION_CONFIG)
+        options = self._options()
+        assert self._ops is not None  # the line above set it
+        cache = cache_of(self._folder, self._manifest, self._name, self._ops, SESSION_CONFIG)
         if cache is None:
             return None
         model = cache.find()
         if model is not None:
+            options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
             try:
-                optimised = session_options(self._threads)
-                library.register(optimised)
-                optimised.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
-                return _open(model, optimised)
+                return _open(model, options)
             except Exception:  # see run
                 cache.discard()
         names = self._manifest.files_of(self._name)
@@ -157,8 +161,7 @@ class Graph:
         draft = cache.begin(sum(self._manifest.files[name].bytes for name in names))
         if draft is None:
             return None
-        saving = session_options(self._threads)
-        library.register(saving)
+        saving = self._options()
         saving.optimized_model_filepath = str(draft / MODEL)
         saving.add_session_config_entry("session.optimized_model_external_initializers_file_name", WEIGHTS)
         saving.add_session_config_entry("session.optimized_model_external_initializers_min_size_in_bytes", "1024")

@@ -191,6 +191,14 @@ def test_places(bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     assert not (bundle / ".cache").exists()
     (folder,) = entries(tmp_path / "home" / "inter2former-onnx")
     assert len(entries(folder)) == 1 and Segmenter(bundle).manifest.id.startswith(folder.name)
+    # The bundle that ships in the package: uninstalling must leave nothing.
+    monkeypatch.undo()
+    monkeypatch.setenv("INTER2FORMER_CACHE", "")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "home2"))
+    monkeypatch.setattr(module, "__file__", str(tmp_path / "runtime" / "graph_cache.py"))
+    embedding(bundle)
+    assert not (bundle / ".cache").exists()
+    assert len(entries(tmp_path / "home2" / "inter2former-onnx")) == 1
 
 
 def test_no_place_is_no_failure(bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
