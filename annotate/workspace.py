@@ -217,7 +217,7 @@ class Workspace:
 
     def _saved(self, problem: str) -> None:
         self.problem = problem
-        self.hub.publish({"type": "saved", "problem": problem})
+        self.hub.publish({"type": "saved", "problem": problem, "pending": self.saver.pending})
 
 
 def _visible(document: Document) -> Objects:
