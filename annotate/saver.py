@@ -83,19 +83,7 @@ class Saver:
 
     def _run(self) -> None:
         busy = 0.0  # how long the last save took
-        while True:
-            with self._condition:
-                while not self._stopping and not self._pending:
-                    self._condition.wait()
-                if self._stopping:
-                    return
-                # A file of many thousand objects takes a while: save less often then.
-                latest = time.monotonic() + max(_LATEST, 5 * busy)
-                while not self._stopping and (left := latest - time.monotonic()) > 0:
-                    if not self._condition.wait(min(max(_QUIET, busy), left)):
-                        break  # nothing has changed meanwhile
-                if self._stopping:
-                    return
+        while self._wait(busy):
             started = time.monotonic()
             problem = ""
             try:
@@ -106,6 +94,18 @@ class Saver:
                 problem = f"not saved: {type(error).__name__}: {error}"
             busy = time.monotonic() - started if not problem else _AGAIN
             self._report(problem)
+
+    def _wait(self, busy: float) -> bool:
+        """Wait until there is something to save and people pause; False when it is time to stop."""
+        with self._condition:
+            while not self._stopping and not self._pending:
+                self._condition.wait()
+            # A file of many thousand objects takes a while: save less often then.
+            latest = time.monotonic() + max(_LATEST, 5 * busy)
+            while not self._stopping and (left := latest - time.monotonic()) > 0:
+                if not self._condition.wait(min(max(_QUIET, busy), left)):
+                    break  # nothing has changed meanwhile
+            return not self._stopping
 
     def _save(self, changed: set[str]) -> None:
         dataset = self._snapshot()
