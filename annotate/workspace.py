@@ -110,7 +110,8 @@ class Workspace:
         """The encoded image, waited for. Raises ImageError or another Inter2FormerError when it cannot be had."""
         import asyncio
 
-        return await asyncio.wrap_future(self.encodings.get(index))
+        # Others may wait for the same picture: that one request ends must not end it for them.
+        return await asyncio.shield(asyncio.wrap_future(self.encodings.get(index)))
 
     def new_object_id(self) -> int:
         """An id that no other object ever had."""
