@@ -118,18 +118,24 @@ def polygons(mask: Mask, tolerance: float = TOLERANCE) -> list[list[int]]:
             kept = ring
         (outer if signed_area(ring) > 0 else holes).append((ring, kept))
     parts = [[kept] for _, kept in outer]
+    outlines = [ring for ring, _ in outer]
+    boxes = np.array([[*ring.min(axis=0), *ring.max(axis=0)] for ring in outlines]).reshape(-1, 4)
     for ring, kept in holes:
-        parts[_owner(ring, [whole for whole, _ in outer])].append(kept)
+        parts[_owner(ring, outlines, boxes)].append(kept)
     return [_joined(part).ravel().tolist() for part in parts]
 
 
-def _owner(hole: Points, outlines: list[Points]) -> int:
-    """Index of the outline around a hole: the smallest one that a pixel of its edge lies in."""
+def _owner(hole: Points, outlines: list[Points], boxes: NDArray[np.int64]) -> int:
+    """Index of the outline around a hole: the smallest one that a pixel of its edge lies in.
+
+    `boxes` has left, top, right and bottom of every outline: most are ruled out by it.
+    """
     # The hole's first edge runs along pixels of the object, which lie to its right.
     (x, y), (next_x, next_y) = hole[0], hole[1]
     step_x, step_y = np.sign(next_x - x), np.sign(next_y - y)
     point_x, point_y = x + 0.5 * step_x - 0.5 * step_y, y + 0.5 * step_y + 0.5 * step_x
-    inside = [index for index, outline in enumerate(outlines) if _contains(outline, point_x, point_y)]
+    near = (boxes[:, :2] < (point_x, point_y)).all(axis=1) & (boxes[:, 2:] > (point_x, point_y)).all(axis=1)
+    inside = [int(index) for index in np.flatnonzero(near) if _contains(outlines[index], point_x, point_y)]
     return min(inside, key=lambda index: signed_area(outlines[index]))
 
 

@@ -13,7 +13,9 @@ from . import coco_files
 from .dataset import FILE_NAME, POLYGON_FILE_NAME, Dataset, PictureRecord
 from .exports import Names, save, save_mask
 
-_PAUSE = 0.3  # seconds that changes are collected for
+_QUIET = 0.5  # seconds without a change before saving: tracing polygons must not get in the way of the next click
+_LATEST = 3.0  # seconds after which it is done in any case
+_AGAIN = 2.0  # seconds until what failed is tried again
 CONFLICT_FILE_NAME = "coco.conflict.json"
 
 
@@ -47,6 +49,11 @@ class Saver:
                 self._changed.add(picture)
             self._condition.notify()
 
+    @property
+    def pending(self) -> bool:
+        """Whether something is not saved yet."""
+        return self._pending
+
     def flush(self) -> None:
         """Save now what is not saved yet.
 
@@ -75,14 +82,8 @@ class Saver:
         self.flush()
 
     def _run(self) -> None:
-        pause = _PAUSE
-        while True:
-            with self._condition:
-                while not self._stopping and not self._pending:
-                    self._condition.wait()
-                if self._stopping:
-                    return
-                self._condition.wait_for(lambda: self._stopping, pause)
+        busy = 0.0  # how long the last save took
+        while self._wait(busy):
             started = time.monotonic()
             problem = ""
             try:
@@ -91,9 +92,20 @@ class Saver:
                 problem = str(error)
             except Exception as error:
                 problem = f"not saved: {type(error).__name__}: {error}"
-            # A file of many thousand objects takes a while: keep away from the processor most of the time.
-            pause = max(_PAUSE, 5 * (time.monotonic() - started)) if not problem else 5.0
+            busy = time.monotonic() - started if not problem else _AGAIN
             self._report(problem)
+
+    def _wait(self, busy: float) -> bool:
+        """Wait until there is something to save and people pause; False when it is time to stop."""
+        with self._condition:
+            while not self._stopping and not self._pending:
+                self._condition.wait()
+            # A file of many thousand objects takes a while: save less often then.
+            latest = time.monotonic() + max(_LATEST, 5 * busy)
+            while not self._stopping and (left := latest - time.monotonic()) > 0:
+                if not self._condition.wait(min(max(_QUIET, busy), left)):
+                    break  # nothing has changed meanwhile
+            return not self._stopping
 
     def _save(self, changed: set[str]) -> None:
         dataset = self._snapshot()

@@ -110,7 +110,8 @@ class Workspace:
         """The encoded image, waited for. Raises ImageError or another Inter2FormerError when it cannot be had."""
         import asyncio
 
-        return await asyncio.wrap_future(self.encodings.get(index))
+        # Others may wait for the same picture: that one request ends must not end it for them.
+        return await asyncio.shield(asyncio.wrap_future(self.encodings.get(index)))
 
     def new_object_id(self) -> int:
         """An id that no other object ever had."""
@@ -217,7 +218,7 @@ class Workspace:
 
     def _saved(self, problem: str) -> None:
         self.problem = problem
-        self.hub.publish({"type": "saved", "problem": problem})
+        self.hub.publish({"type": "saved", "problem": problem, "pending": self.saver.pending})
 
 
 def _visible(document: Document) -> Objects:

@@ -361,6 +361,29 @@ def test_masks_and_outlines_are_those_of_the_server(window: Window) -> None:
             np.testing.assert_array_equal(np.reshape(inside, mask.shape), mask)
 
 
+def test_noise_has_no_outline(window: Window) -> None:
+    """Browsers take seconds over paths of some hundred thousand corners: such masks are drawn as pictures."""
+    mask = np.random.default_rng(5).random((400, 500)) < 0.5
+    code = RLE.encode(mask)
+    answer = window.page.evaluate(
+        """async (code) => {
+            const { decode } = await import("/page/rle.js");
+            const { outline } = await import("/page/outline.js");
+            const { tinted } = await import("/page/tint.js");
+            const bitmap = decode(code), canvas = tinted(bitmap, [1, 2, 3]);
+            const { data } = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
+            const covered = Array.from({ length: data.length / 4 }, (_, at) => +(data[4 * at + 3] > 0));
+            return { path: outline(bitmap), left: bitmap.left, top: bitmap.top, width: canvas.width, covered };
+        }""",
+        {**code.json(), "box": code.box},
+    )
+    left, top, width, height = code.box
+    assert answer["path"] is None and (answer["left"], answer["top"], answer["width"]) == (left, top, width)
+    np.testing.assert_array_equal(
+        np.reshape(answer["covered"], (height, width)), mask[top : top + height, left : left + width]
+    )
+
+
 def test_files_on_request(window: Window, pictures: Path) -> None:
     window.click(40, 30)
     for kind, path in [("png", "objects/one.001.cat.png"), ("labelme", "labelme/one.json")]:

@@ -21,7 +21,7 @@ import inter2former_onnx
 REPOSITORY = Path(__file__).resolve().parent.parent
 WHEEL_VARIABLE = "INTER2FORMER_TEST_WHEEL"
 NATIVE_MACHINES = ("x86_64", "AMD64", "aarch64", "arm64")
-OPTIONAL = ("torch", "onnx", "onnxscript", "safetensors", "cv2", "PIL", "tqdm")
+OPTIONAL = ("torch", "onnx", "onnxscript", "safetensors", "cv2", "PIL", "tqdm", "starlette", "uvicorn")
 
 
 def python(*arguments: str, cwd: Path, executable: str | Path = sys.executable) -> str:

@@ -50,6 +50,7 @@ function change(make, then = () => {}) {
     const known = new Set(store.document.objects.map((object) => object.id));
     store.pending = null;
     store.preview = null;
+    store.saving = true;
     store.adopt(content);
     const added = content.objects.find((object) => !known.has(object.id));
     then(content, added?.id ?? null);
@@ -166,7 +167,7 @@ export async function preview(x, y, positive) {
     if (controller.signal.aborted) return true;
     if (!content.mask || busy()) return false;
     if (store.index !== index || store.active !== active || store.document !== document) return false;
-    store.preview = { path: drawable(content.mask).path, positive, x, y };
+    store.preview = { ...drawable(content.mask), positive, x, y };
     store.changed("view");
   } catch (error) {
     if (error.name !== "AbortError" && error.status === 0) note(error.message, true);

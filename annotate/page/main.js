@@ -39,6 +39,7 @@ function onEvent(event) {
     store.changed("classes", "document");
   } else if (event.type === "saved") {
     store.problem = event.problem;
+    store.saving = event.pending;
     store.changed("status");
   }
 }

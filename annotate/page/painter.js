@@ -1,6 +1,7 @@
 // Two canvases over each other: the picture, drawn when the view moves, and masks and clicks, drawn when they change.
 
 import { store } from "./store.js";
+import { tinted } from "./tint.js";
 
 const GOOD = "#16a34a", BAD = "#dc2626";
 export const MARKER = 8; // radius of a click in page pixels
@@ -97,8 +98,12 @@ export class Painter {
   }
 
   #paintMask(context, object, active) {
-    if (!object.path || store.hidden.has(object.id)) return;
-    const colour = store.colour(object.id), pixel = 1 / this.view.scale;
+    if (!object.area || store.hidden.has(object.id)) return;
+    const colour = store.colour(object.id).join(" "), pixel = 1 / this.view.scale;
+    if (!object.path) {
+      this.#paintTint(context, object.bitmap, store.colour(object.id));
+      return;
+    }
     context.lineJoin = "round";
     context.fillStyle = `rgb(${colour} / ${active ? 0.42 : 0.3})`;
     context.fill(object.path, "evenodd");
@@ -110,9 +115,19 @@ export class Painter {
     context.stroke(object.path);
   }
 
-  #paintPreview(context, { path, positive }) {
-    const pixel = 1 / this.view.scale, colour = positive ? store.colour(store.active) : "255 80 80";
-    context.fillStyle = `rgb(${colour} / 0.22)`;
+  /** For masks without a path. */
+  #paintTint(context, bitmap, colour) {
+    context.imageSmoothingEnabled = this.view.scale < 1;
+    context.drawImage(tinted(bitmap, colour), bitmap.left, bitmap.top);
+  }
+
+  #paintPreview(context, { path, bitmap, positive }) {
+    const pixel = 1 / this.view.scale, colour = positive ? store.colour(store.active) : [255, 80, 80];
+    if (!path) {
+      if (bitmap.width) this.#paintTint(context, bitmap, colour);
+      return;
+    }
+    context.fillStyle = `rgb(${colour.join(" ")} / 0.22)`;
     context.fill(path, "evenodd");
     context.strokeStyle = "rgb(0 0 0 / 0.55)";
     context.lineWidth = 2.6 * pixel;

@@ -135,7 +135,7 @@ function objectLine(object, index) {
   choose.title = active ? "Clicks go to this object" : "Go on with this object";
   const swatch = document.createElement("span");
   swatch.className = "swatch";
-  swatch.style.background = `rgb(${store.colour(object.id)})`;
+  swatch.style.background = `rgb(${store.colour(object.id).join(" ")})`;
   const label = document.createElement("span");
   label.className = "label";
   label.textContent = `${index + 1}  ${name}`;

@@ -37,8 +37,9 @@ function showTools() {
 
 function showStatus() {
   const saved = element("saved");
+  const state = store.saving ? "Saving…" : "All changes saved";
   saved.className = store.problem || !store.connected ? "bad" : "";
-  saved.textContent = store.problem || (store.connected ? "All changes saved" : "No connection to the server");
+  saved.textContent = store.problem || (store.connected ? state : "No connection to the server");
   saved.title = saved.textContent;
   const { latency } = store;
   element("latency").textContent = latency ? `Last click ${Math.round(latency.total)} ms (server ${Math.round(latency.server)} ms)` : "";

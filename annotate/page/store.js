@@ -15,9 +15,10 @@ class Store extends EventTarget {
   hidden = new Set(); // ids of objects not drawn
   tool = "add"; // add, remove, box
   previews = true;
-  preview = null; // {path, positive}: what a click at the pointer would give
+  preview = null; // {bitmap, path, positive, x, y}: what a click at the pointer would give
   pending = null; // {x, y, positive}: a click without an answer yet
   connected = true;
+  saving = false; // whether a change is not in the files yet
   problem = ""; // why saving fails
   latency = null; // {total, server} in milliseconds
 
@@ -42,10 +43,10 @@ class Store extends EventTarget {
     return this.classes.find((entry) => entry.id === id)?.name ?? "?";
   }
 
-  /** "r g b" of an object, to be put into rgb(... / ...). */
+  /** [red, green, blue] of an object; null: of the next one. */
   colour(id) {
     const number = id ?? Math.max(0, ...(this.document?.objects.map((object) => object.id) ?? [])) + 1;
-    return this.colours[(number - 1) % this.colours.length].join(" ");
+    return this.colours[(number - 1) % this.colours.length];
   }
 
   /** What the news say about the encoding of the picture shown. */

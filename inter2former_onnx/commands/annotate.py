@@ -68,7 +68,7 @@ def run(args: argparse.Namespace) -> int:
         print("this bundle holds random weights: the page works, the masks mean nothing")
     serve(workspace, listening, args.host, browser=not args.no_browser)
     objects, pictures, folder = annotation_count(workspace)
-    print(f"{objects} objects in {pictures} pictures: {folder / 'coco.json'}")
+    print(f"{objects} objects in {pictures} pictures: {folder / 'coco.json'}" if objects else "nothing is annotated")
     return 0
 
 

@@ -14,7 +14,11 @@ if TYPE_CHECKING:
 
 HELP = "what is in a bundle, or in this installation"
 
-_EXTRAS = {"image": ("PIL",), "export": ("torch", "onnx", "onnxscript", "safetensors")}
+_EXTRAS = {
+    "image": ("PIL",),
+    "annotate": ("PIL", "starlette", "uvicorn"),
+    "export": ("torch", "onnx", "onnxscript", "safetensors"),
+}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
