@@ -60,9 +60,6 @@ def serve(workspace: Workspace, listening: socket.socket, host: str, browser: bo
     Raises:
         Inter2FormerError: the last changes could not be saved.
     """
-    for name in ("SIGTERM", "SIGHUP"):  # end like Ctrl+C: with everything saved
-        if hasattr(signal, name) and threading.current_thread() is threading.main_thread():
-            signal.signal(getattr(signal, name), signal.default_int_handler)
     port: int = listening.getsockname()[1]
     token = new_token()
     shown = LOOPBACK if host in ("0.0.0.0", "::", "localhost") else host
@@ -78,6 +75,11 @@ def serve(workspace: Workspace, listening: socket.socket, host: str, browser: bo
         h11_max_incomplete_event_size=1 << 15,
     )
     server = _Server(config, workspace)
+    if threading.current_thread() is threading.main_thread():
+        # End like Ctrl+C: with everything saved. uvicorn takes SIGTERM itself and raises it again at its end.
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
+        if hasattr(signal, "SIGHUP"):  # the terminal was closed
+            signal.signal(signal.SIGHUP, server.handle_exit)
     try:
         if not is_loopback(host):
             print(

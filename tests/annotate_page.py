@@ -152,7 +152,7 @@ class RunningCommand:
     def end(self, signal: int) -> int:
         """Send a signal, and wait for the end; returns the exit status."""
         self.process.send_signal(signal)
-        rest, _ = self.process.communicate(timeout=30)
+        rest, _ = self.process.communicate(timeout=120)
         self.output += rest
         return self.process.returncode
 
