@@ -125,6 +125,20 @@ def test_functions_are_the_ops_and_their_parts_in_order() -> None:
     assert seen - set(OPS) <= called
 
 
+def test_bodies_of_scans_give_tensors_of_known_rank() -> None:
+    """onnxruntime 1.17 to 1.19 refuse to run others."""
+    bodies = [
+        attribute.g
+        for proto in function_protos()
+        for node in nodes_of(list(proto.node))
+        if node.op_type == "Scan"
+        for attribute in node.attribute
+        if attribute.name == "body"
+    ]
+    assert len(bodies) >= 2
+    assert all(output.type.tensor_type.HasField("shape") for body in bodies for output in body.output)
+
+
 def test_functions_use_opset_18_only() -> None:
     for proto in function_protos():
         imports = {entry.domain: entry.version for entry in proto.opset_import}

@@ -6,6 +6,9 @@ from onnxscript import FLOAT, INT64, script
 
 from ..opset import INTER2FORMER, op
 
+# What the body of a Scan over chunks takes and gives. onnxruntime before 1.20 wants to know its rank.
+CHUNK = FLOAT["H", "Q", "D"]
+
 # Queries at a time. The scores of a chunk, 4 * 512 * N bytes a head, are what attention needs in memory beside its
 # operands: 8 MB instead of 64 MB at N = 4096 and 32 MB instead of 1 GB at N = 16384, for 5 % more time.
 _CHUNK = 512

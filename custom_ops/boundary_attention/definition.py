@@ -3,7 +3,7 @@
 from onnxscript import FLOAT, INT64, graph, script
 
 from ..opset import INTER2FORMER, op
-from .chunks import IntoChunks, OutOfChunks
+from .chunks import CHUNK, IntoChunks, OutOfChunks
 from .rotation import RotaryTables, Rotate
 
 
@@ -32,7 +32,7 @@ def BoundaryAttention(
     values = op.Transpose(op.Reshape(v, head_shape), perm=[1, 0, 2])
 
     @graph()
-    def attend(queries: FLOAT[...]) -> FLOAT[...]:
+    def attend(queries: CHUNK) -> CHUNK:
         """One chunk, [heads, chunk, D / heads] -> the same shape."""
         return op.MatMul(op.Softmax(op.MatMul(queries, keys), axis=-1), values)
 

@@ -2,7 +2,7 @@
 
 from onnxscript import FLOAT, INT64, graph, script
 
-from ..boundary_attention.chunks import IntoChunks, OutOfChunks
+from ..boundary_attention.chunks import CHUNK, IntoChunks, OutOfChunks
 from ..boundary_attention.rotation import RotaryTables, Rotate
 from ..opset import INTER2FORMER, op
 
@@ -28,7 +28,7 @@ def FirstAttention(qkv: FLOAT, grid: INT64, freqs: FLOAT, num_heads: int) -> tup
     values = op.Transpose(op.Reshape(v, head_shape), perm=[1, 0, 2])
 
     @graph()
-    def attend(queries: FLOAT[...]) -> tuple[FLOAT[...], FLOAT[...]]:
+    def attend(queries: CHUNK) -> tuple[CHUNK, CHUNK]:
         """One chunk, [heads, chunk, D / heads] -> the same shape, and [heads, chunk, 1]."""
         scores = op.MatMul(queries, keys)
         axis = op.Constant(value_ints=[-1])
