@@ -37,21 +37,28 @@ class Times:
         return f"{1e3 * self.median:8.2f} ms  [{1e3 * low:.2f} .. {1e3 * high:.2f}]"
 
 
-def interleaved(contestants: Mapping[str, Callable[[], object]], rounds: int) -> dict[str, Times]:
-    """Time each contestant once per round, in turn, right after an untimed run of its own.
+def interleaved(
+    contestants: Mapping[str, Callable[[], object]],
+    rounds: int,
+    warm_up: int = WARM_UP,
+    runs_per_turn: int = RUNS_PER_TURN,
+) -> dict[str, Times]:
+    """Time each contestant once per round, in turn, right after untimed runs of its own.
 
     Args:
-        contestants: what to time, by name. Each is called `calls(rounds)` times.
-        rounds: timed rounds, at least 1; `WARM_UP` more come before them.
+        contestants: what to time, by name. Each is called `calls(rounds)` times with the defaults of the rest.
+        rounds: timed rounds, at least 1.
+        warm_up: rounds before the timed ones; one is enough for what takes seconds.
+        runs_per_turn: of which the last is timed; likewise.
     """
     seconds: dict[str, list[float]] = {name: [] for name in contestants}
-    for turn in range(WARM_UP + rounds):
+    for turn in range(warm_up + rounds):
         for name, run in contestants.items():
-            for _ in range(RUNS_PER_TURN):
+            for _ in range(runs_per_turn):
                 start = time.perf_counter()
                 run()
                 elapsed = time.perf_counter() - start
-            if turn >= WARM_UP:
+            if turn >= warm_up:
                 seconds[name].append(elapsed)
     return {name: Times(tuple(runs)) for name, runs in seconds.items()}
 

@@ -1,4 +1,4 @@
-"""How much arithmetic a click needs, counted from the shapes that it really has: for the roofline line."""
+"""How much arithmetic clicks and encodings need, counted from the shapes that they really have: for roofline lines."""
 
 from __future__ import annotations
 
@@ -37,3 +37,30 @@ def decoder_gflop(
         pixels = box_tokens * 4**level  # at the level's lower resolution
         total += pixels * after * (9 * before + 120)  # nine taps, then separable bicubic upsampling of their products
     return 2 * total / 1e9
+
+
+def encoder_gflop(config: ModelConfig, size: int) -> dict[str, float]:
+    """Multiply-adds of encoding an image at size x size, times two, in GFLOP, by part.
+
+    Convolutions are counted as they are defined; by Winograd's way they need fewer.
+    """
+    vit = config.backbone
+    c, patch = vit.embed_dim, vit.patch_size
+    grid = (size // patch) ** 2
+    tokens = grid + sum((small // patch) ** 2 for small in vit.downsample_sizes)
+    linear = tokens * c * c * (3 + 1 + 2 * vit.mlp_ratio)
+    attention = tokens * 2 * vit.window_size**2 * c  # each token asks the places of its window
+    fusion = grid * (1 + len(vit.downsample_sizes)) * c * vit.final_embed_dim
+    total = vit.depth * (linear + attention) + len(vit.out_indices) * fusion
+    total += tokens * patch**2 * vit.in_dim * c
+    dims = config.edge_detector.dims
+    edges = size**2 * 9 * 5 * dims[0]
+    terms = 0
+    outputs = [*reversed(dims[:-1]), 1]  # of the upsampling levels, coarse to fine
+    for level, dim in enumerate(dims):
+        pixels = (size >> level) ** 2
+        edges += pixels * (2 * config.edge_detector.depth * 9 * dim * dim + dim * dim)
+        if level + 1 < len(dims):
+            edges += pixels // 4 * 9 * dim * dims[level + 1]
+        terms += pixels * 9 * dim * outputs[len(dims) - 1 - level]
+    return {"ViT": 2 * total / 1e9, "edge detector": 2 * edges / 1e9, "edge terms": 2 * terms / 1e9}

@@ -18,7 +18,10 @@ from .boundary_attention.rotation import RotaryTables, Rotate
 from .boundary_gather.definition import BoundaryGather
 from .boundary_scatter.definition import BoundaryScatter
 from .bsq_attention.definition import BSQAttention
+from .canny_edges.definition import CannyEdges
+from .conv3x3.definition import Conv3x3
 from .crop_tokens.definition import CropTokens
+from .edge_taps.definition import EdgeTaps
 from .first_attention.definition import FirstAttention
 from .hybrid_attention.definition import HybridAttention
 from .hybrid_moe.definition import HybridMoE
@@ -38,6 +41,7 @@ from .quant_norm_projection.definition import QuantNormProjection
 from .quant_residual_projection.definition import QuantResidualProjection
 from .residual_conv_block.definition import NormSilu, ResidualConvBlock
 from .residual_projection.definition import ResidualProjection
+from .sample_image.definition import SampleImage
 from .window_attention.definition import WindowAttention
 
 # Those that others call come first. The ops of the domain, and the parts they are put together from, which have no
@@ -60,8 +64,12 @@ FUNCTIONS: tuple[OnnxFunction, ...] = (
     QuantNormProjection,
     QuantResidualProjection,
     QuantNormMlp,
+    SampleImage,
+    CannyEdges,
+    Conv3x3,
     NormSilu,
     ResidualConvBlock,
+    EdgeTaps,
     HybridAttention,
     PromptedAttention,
     HybridMoE,

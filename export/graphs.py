@@ -13,8 +13,10 @@ from torch import Tensor, nn
 
 from ..models import ImageFeatures, Inter2Former
 from ..models.configuration import PATCH_SIZE
+from ..models.custom_op import exporting
 from ..models.dynamic_hybrid_attention import FirstBlock
 from ..models.dynamic_local_upsampling import crop_tokens, edge_terms, local_box, local_upsample_2x
+from ..models.edge_detector import edge_taps, fold_lateral
 
 LEVELS = 4
 EDGE_KINDS = ("edge{}", "edge_rows{}", "edge_columns{}", "edge_corners{}")
@@ -52,9 +54,30 @@ class EncoderGraph(nn.Module):
             with torch.no_grad():
                 self.plans = model.backbone.plans(geometry.size, geometry.size)
 
+        edge_detector, levels = model.edge_detector, model.decode_head.levels
+        laterals = list(edge_detector.lateral_convs)[::-1]
+        self.taps: list[tuple[Tensor, Tensor]] = []
+        with torch.no_grad():
+            for lateral, level in zip(laterals, levels, strict=True):
+                assert isinstance(lateral, nn.Conv2d)
+                self.taps.append(fold_lateral(lateral, level.conv))
+
     def forward(self, image: Tensor) -> tuple[Tensor, ...]:
         """uint8 [H, W, 3], RGB -> see `encoder_outputs`."""
-        return encoder_outputs(self.model, self.model.encode(self.model.preprocess(image), self.plans))
+        inputs = self.model.preprocess(image)
+        if not exporting():
+            return encoder_outputs(self.model, self.model.encode(inputs, self.plans))
+        embed = self.model.backbone(inputs, self.plans)[0].permute(1, 2, 0)
+        return embed, *self.model.neck.first(embed), *self.edge_outputs(inputs)
+
+    def edge_outputs(self, inputs: Tensor) -> tuple[Tensor, ...]:
+        """The outputs `EDGE_NAMES`, from the normalised image, as ops of a graph."""
+        terms: list[Tensor] = []
+        pyramid = self.model.edge_detector.pyramid(inputs)[::-1]
+        for index, (x, taps, level) in enumerate(zip(pyramid, self.taps, self.model.decode_head.levels, strict=True)):
+            assert level.conv.bias is not None
+            terms += edge_taps(x, *taps, level.conv.bias, 2 ** (index + 1))
+        return tuple(terms)
 
 
 class PromptGraph(nn.Module):

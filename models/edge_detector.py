@@ -38,18 +38,118 @@ def _directions() -> Tensor:
     return weight
 
 
-def atan2(y: Tensor, x: Tensor) -> Tensor:
-    """Angle of (x, y) in radians; 0 where both are zero.
+def canny_edges(
+    image: Tensor,
+    mean: Tensor,
+    std: Tensor,
+    gaussian_h: Tensor,
+    gaussian_v: Tensor,
+    sobel_h: Tensor,
+    sobel_v: Tensor,
+    directions: Tensor,
+) -> Tensor:
+    """Gradient magnitude, orientation and thinned edges of a normalised image, each of unit L2 norm.
 
-    ONNX has no Atan2, and onnx exporters divide by zero where there is no gradient: in a graph the quadrant is
-    put together from Atan, guarded.
+    Args:
+        image: [3, H, W], normalised with `mean` and `std`, [3].
+        gaussian_h, gaussian_v, sobel_h, sobel_v, directions: weights of the filters, see Canny.
+
+    Returns:
+        [H, W, 5], see `_canny_edges`.
     """
-    if not exporting():
-        return torch.atan2(y, x)
-    upright = x == 0
-    angle = torch.atan(y / torch.where(upright, torch.ones_like(x), x))
-    angle = torch.where(x < 0, angle + torch.where(y < 0, -math.pi, math.pi), angle)
-    return torch.where(upright, torch.sign(y) * (math.pi / 2), angle)
+    filters = (gaussian_h, gaussian_v, sobel_h, sobel_v, directions)
+    if exporting():
+        shape = (image.shape[1], image.shape[2], 5)
+        return emit("CannyEdges", (image, mean, std, *filters), [image.dtype], [shape])[0]
+    seen = torch.clamp((image * std[:, None, None] + mean[:, None, None]) / 255.0, 0.0, 1.0)
+    return _canny_edges(seen[None], filters)[0].permute(1, 2, 0)
+
+
+def _canny_edges(image: Tensor, filters: Sequence[Tensor]) -> Tensor:
+    """[batch, 3, H, W] in [0, 1] -> [batch, 5, H, W], each channel of unit L2 norm.
+
+    Channels: gradient magnitude, orientation in degrees, thinned magnitude, and the last and first of these with
+    values below the threshold set to zero.
+    """
+    gaussian_h, gaussian_v, sobel_h, sobel_v, directions = filters
+    batch, channels, height, width = image.shape
+    x = image.reshape(batch * channels, 1, height, width)  # every colour channel by itself
+    x = F.conv2d(x, gaussian_h, padding=(0, 2))
+    x = F.conv2d(x, gaussian_v, padding=(2, 0))
+    gx = F.conv2d(x, sobel_h, padding=1).view(batch, channels, height, width)
+    gy = F.conv2d(x, sobel_v, padding=1).view(batch, channels, height, width)
+    magnitude = torch.sqrt(gx**2 + gy**2).sum(1, keepdim=True)
+    orientation = torch.atan2(gy.sum(1, keepdim=True), gx.sum(1, keepdim=True)) * (180.0 / math.pi) + 180.0
+    orientation = torch.round(orientation / SECTOR) * SECTOR
+    differences = F.conv2d(magnitude, directions, padding=1)
+    direction = (orientation / SECTOR).to(torch.int64) % 8
+    ahead = differences.gather(1, direction)
+    behind = differences.gather(1, (direction + 4) % 8)
+    zero = torch.zeros_like(magnitude)
+    thin = torch.where(torch.minimum(ahead, behind) > 0, magnitude, zero)
+    strong_thin = torch.where(thin < THRESHOLD, zero, thin)
+    strong = torch.where(magnitude < THRESHOLD, zero, magnitude)
+    edges = torch.cat([magnitude, orientation, thin, strong_thin, strong], dim=1)
+    norm = torch.sqrt((edges * edges).sum(dim=(2, 3), keepdim=True))
+    return edges / torch.clamp(norm, min=1e-12)
+
+
+def conv3x3(x: Tensor, weight: Tensor, bias: Tensor, stride: int) -> Tensor:
+    """3 x 3 convolution with zero padding. x: [H, W, Ci], weight: [Co, Ci, 3, 3] -> [H / stride, W / stride, Co]."""
+    if exporting():
+        height, width = ((size + stride - 1) // stride for size in x.shape[:2])
+        return emit("Conv3x3", (x, weight, bias), [x.dtype], [(height, width, weight.shape[0])], stride=stride)[0]
+    return F.conv2d(x.permute(2, 0, 1)[None], weight, bias, stride, padding=1)[0].permute(1, 2, 0)
+
+
+def edge_taps(
+    x: Tensor, weight: Tensor, tap_bias: Tensor, bias: Tensor, stride: int
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """A 3 x 3 convolution of a linear map of x, kept in parts as `edge_terms` does.
+
+    Args:
+        x: [H, W, C].
+        weight, tap_bias: [9, O, C], [9, O], each tap of the convolution times the linear map, see `fold_lateral`.
+        bias: [O], of the convolution.
+        stride: pixels per token side.
+
+    Returns:
+        terms [H, W, O], rows [2, h, W, O], columns [2, H, w, O] and corners [2, 2, h, w, O], see `edge_terms`.
+    """
+    height, width, outs = x.shape[0], x.shape[1], weight.shape[1]
+    h, w = height // stride, width // stride
+    if exporting():
+        shapes = [(height, width, outs), (2, h, width, outs), (2, height, w, outs), (2, 2, h, w, outs)]
+        terms, rows, columns, corners = emit(
+            "EdgeTaps", (x, weight, tap_bias, bias), [x.dtype] * 4, shapes, stride=stride
+        )
+        return terms, rows, columns, corners
+    products = torch.einsum("yxc,toc->tyxo", x, weight) + tap_bias[:, None, None]
+    padded = F.pad(products, (0, 0, 1, 1, 1, 1))
+    seen = [padded[3 * dy + dx, dy : dy + height, dx : dx + width] for dy in range(3) for dx in range(3)]
+    above, below = seen[0] + seen[1] + seen[2], seen[6] + seen[7] + seen[8]
+    before, after = seen[0] + seen[3] + seen[6], seen[2] + seen[5] + seen[8]
+    last = stride - 1
+    corners = torch.stack(
+        [
+            torch.stack([seen[0][::stride, ::stride], seen[2][::stride, last::stride]]),
+            torch.stack([seen[6][last::stride, ::stride], seen[8][last::stride, last::stride]]),
+        ]
+    )
+    rows = torch.stack([above[::stride], below[last::stride]])
+    columns = torch.stack([before[:, ::stride], after[:, last::stride]])
+    return above + (seen[3] + seen[4] + seen[5]) + below + bias, rows, columns, corners
+
+
+def fold_lateral(lateral: nn.Conv2d, conv: nn.Conv2d) -> tuple[Tensor, Tensor]:
+    """The taps of a 3 x 3 convolution behind a 1 x 1 convolution as linear maps of what comes in.
+
+    Returns:
+        weight [9, O, C] and tap_bias [9, O]. A tap outside the map adds neither: its padding is behind the 1 x 1 one.
+    """
+    assert lateral.bias is not None
+    taps = conv.weight.flatten(2).permute(2, 0, 1)  # [9, O, C']
+    return taps @ lateral.weight[:, :, 0, 0], taps @ lateral.bias
 
 
 class Canny(nn.Module):
@@ -65,32 +165,14 @@ class Canny(nn.Module):
         self.sobv = _fixed(sobel.t().reshape(1, 1, 3, 3))
         self.dirf = _fixed(_directions())
 
-    def forward(self, image: Tensor) -> Tensor:
-        """[batch, 3, H, W] in [0, 1] -> [batch, 5, H, W], each channel of unit L2 norm.
+    @property
+    def filters(self) -> tuple[Tensor, ...]:
+        """The weights, in the order of `canny_edges`."""
+        return tuple(conv.weight for conv in (self.g_h, self.g_v, self.sobh, self.sobv, self.dirf))
 
-        Channels: gradient magnitude, orientation in degrees, thinned magnitude, and the last and first of these
-        with values below the threshold set to zero.
-        """
-        batch, channels, height, width = image.shape
-        x = image.reshape(batch * channels, 1, height, width)  # every colour channel by itself
-        x = F.conv2d(x, self.g_h.weight, padding=(0, 2))
-        x = F.conv2d(x, self.g_v.weight, padding=(2, 0))
-        gx = F.conv2d(x, self.sobh.weight, padding=1).view(batch, channels, height, width)
-        gy = F.conv2d(x, self.sobv.weight, padding=1).view(batch, channels, height, width)
-        magnitude = torch.sqrt(gx**2 + gy**2).sum(1, keepdim=True)
-        orientation = atan2(gy.sum(1, keepdim=True), gx.sum(1, keepdim=True)) * (180.0 / math.pi) + 180.0
-        orientation = torch.round(orientation / SECTOR) * SECTOR
-        differences = F.conv2d(magnitude, self.dirf.weight, padding=1)
-        direction = (orientation / SECTOR).to(torch.int64) % 8
-        ahead = differences.gather(1, direction)
-        behind = differences.gather(1, (direction + 4) % 8)
-        zero = torch.zeros_like(magnitude)
-        thin = torch.where(torch.minimum(ahead, behind) > 0, magnitude, zero)
-        strong_thin = torch.where(thin < THRESHOLD, zero, thin)
-        strong = torch.where(magnitude < THRESHOLD, zero, magnitude)
-        edges = torch.cat([magnitude, orientation, thin, strong_thin, strong], dim=1)
-        norm = torch.sqrt((edges * edges).sum(dim=(2, 3), keepdim=True))
-        return edges / torch.clamp(norm, min=1e-12)
+    def forward(self, image: Tensor) -> Tensor:
+        """[batch, 3, H, W] in [0, 1] -> [batch, 5, H, W], see `_canny_edges`."""
+        return _canny_edges(image, self.filters)
 
 
 def residual_conv_block(
@@ -182,12 +264,26 @@ class EdgeDetector(nn.Module):
         Returns:
             Coarse to fine: [batch, dims[3], H/8, W/8], [batch, dims[2], H/4, W/4], ..., [batch, dims[0], H, W].
         """
-        x = self.conv1(self.canny(torch.clamp((image * self.std + self.mean) / 255.0, 0.0, 1.0)))
-        maps = []
+        return [lateral(x) for lateral, x in zip(self.lateral_convs, self.pyramid(image), strict=True)][::-1]
+
+    def pyramid(self, image: Tensor) -> list[Tensor]:
+        """Every level before its 1 x 1 convolution, fine to coarse: [batch, dims[k], H / 2^k, W / 2^k].
+
+        In a graph, where there is one image and the channels come last: [H / 2^k, W / 2^k, dims[k]].
+        """
+        conv1 = self.conv1
+        if exporting():
+            assert conv1.bias is not None
+            edges = canny_edges(image[0], self.mean.view(3), self.std.view(3), *self.canny.filters)
+            x = conv3x3(edges, conv1.weight, conv1.bias, 1)
+        else:
+            x = conv1(self.canny(torch.clamp((image * self.std + self.mean) / 255.0, 0.0, 1.0)))
+        levels = []
         for level, blocks in enumerate(self.block_list):
-            # The blocks of a graph take maps with the channels last.
-            x = blocks(x[0].permute(1, 2, 0)).permute(2, 0, 1)[None] if exporting() else blocks(x)
-            maps.append(self.lateral_convs[level](x))
+            x = blocks(x)
+            levels.append(x)
             if level < len(self.downsamplers):
-                x = self.downsamplers[level](x)
-        return maps[::-1]
+                down = self.downsamplers[level]
+                assert isinstance(down, nn.Conv2d) and down.bias is not None
+                x = conv3x3(x, down.weight, down.bias, 2) if exporting() else down(x)
+        return levels

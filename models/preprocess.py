@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from .configuration import PATCH_SIZE, ModelConfig
+from .custom_op import emit, exporting
 
 
 def _taps(padded: Tensor, length: Tensor, size: int, count: int) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
@@ -30,6 +31,46 @@ def _taps(padded: Tensor, length: Tensor, size: int, count: int) -> tuple[Tensor
     last = length - 1
     in_lower, in_upper = (lower <= last).to(torch.float32), (upper <= last).to(torch.float32)
     return torch.minimum(lower, last), torch.minimum(upper, last), weight, in_lower, in_upper
+
+
+def sample_image(
+    image: Tensor,
+    rows: Tensor,
+    rows_inside: Tensor,
+    down: Tensor,
+    columns: Tensor,
+    columns_inside: Tensor,
+    across: Tensor,
+    mean: Tensor,
+    std: Tensor,
+    reverse: int,
+) -> Tensor:
+    """Bilinear samples of a normalised image that is continued with zeros.
+
+    Args:
+        image: uint8 [H, W, 3].
+        rows: int64 [2, h], the source rows above and below each sample.
+        rows_inside: float32 [2, h], 1, or 0 for a row of zeros.
+        down: [h], the weight of the row below.
+        columns, columns_inside, across: the same for columns, [2, w] and [w].
+        mean, std: [3], of the channels in the order that comes out.
+        reverse: 1 if the channels are to be reversed first.
+
+    Returns:
+        float32 [3, h, w]
+    """
+    if exporting():
+        inputs = (image, rows, rows_inside, down, columns, columns_inside, across, mean, std)
+        shape = (3, down.shape[0], across.shape[0])
+        return emit("SampleImage", inputs, [torch.float32], [shape], reverse=reverse)[0]
+    taken = image[rows][:, :, columns].to(torch.float32)  # [2, h, 2, w, 3]
+    if reverse:
+        taken = taken.flip(-1)
+    values = (taken - mean) / std
+    across_weights = torch.stack([1 - across, across]) * columns_inside
+    wide = (values * across_weights[:, :, None]).sum(2)
+    down_weights = torch.stack([1 - down, down]) * rows_inside
+    return (wide * down_weights[:, :, None, None]).sum(0).permute(2, 0, 1)
 
 
 class Preprocess(nn.Module):
@@ -66,16 +107,16 @@ class Preprocess(nn.Module):
         top, bottom, down, in_top, in_bottom = _taps(padded, height, self.size, rows)
         left, right, across, in_left, in_right = _taps(padded, width, self.size, columns)
 
-        def corner(rows: Tensor, columns: Tensor, in_rows: Tensor, in_columns: Tensor) -> Tensor:
-            pixels = image.index_select(0, rows).index_select(1, columns).to(torch.float32)
-            if self.reverse:
-                pixels = pixels.flip(2)
-            return (pixels - self.mean) / self.std * (in_rows[:, None] * in_columns)[:, :, None]
-
-        down, across = down[:, None, None], across[None, :, None]
-        upper = corner(top, left, in_top, in_left) * (1 - across) + corner(top, right, in_top, in_right) * across
-        lower = (
-            corner(bottom, left, in_bottom, in_left) * (1 - across)
-            + corner(bottom, right, in_bottom, in_right) * across
+        samples = sample_image(
+            image,
+            torch.stack([top, bottom]),
+            torch.stack([in_top, in_bottom]),
+            down,
+            torch.stack([left, right]),
+            torch.stack([in_left, in_right]),
+            across,
+            self.mean,
+            self.std,
+            int(self.reverse),
         )
-        return (upper * (1 - down) + lower * down).permute(2, 0, 1)[None]
+        return samples[None]

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from inter2former_onnx.models.edge_detector import Canny
 from op_forms import EPSILON, Case, Inputs, floats, frequencies, linear, norm
 
 
@@ -68,6 +69,44 @@ def random_windows(rng: np.random.Generator, tokens: int, windows: int, area: in
 def conv(rng: np.random.Generator, out_dim: int, in_dim: int) -> Inputs:
     """Weight and bias of a 3 x 3 convolution that keeps magnitudes."""
     return [floats(rng, out_dim, in_dim, 3, 3, scale=(9 * in_dim) ** -0.5), floats(rng, out_dim, scale=0.3)]
+
+
+def sample_image_case(
+    rng: np.random.Generator, source: tuple[int, int], samples: tuple[int, int], reverse: int
+) -> Case:
+    """Any rows and columns, in any order, some of zeros."""
+    inputs: Inputs = [rng.integers(0, 256, (*source, 3), dtype=np.uint8)]
+    for size, count in zip(source, samples, strict=True):
+        inputs += [rng.integers(0, size, (2, count)), rng.integers(0, 2, (2, count)).astype(np.float32)]
+        inputs += [rng.uniform(0, 1, count).astype(np.float32)]
+    mean, std = rng.uniform(90, 130, 3).astype(np.float32), rng.uniform(50, 60, 3).astype(np.float32)
+    return [*inputs, mean, std], {"reverse": reverse}
+
+
+def canny_filters() -> Inputs:
+    """As the published model has them."""
+    return [conv.detach().numpy() for conv in Canny().filters]
+
+
+def canny_edges_case(rng: np.random.Generator, height: int, width: int, plain: bool = False) -> Case:
+    """Noise, or `plain`: whole areas of one colour, without any gradient inside."""
+    mean, std = np.array([123.675, 116.28, 103.53], np.float32), np.array([58.395, 57.12, 57.375], np.float32)
+    pixels = rng.integers(0, 256, (3, height, width))
+    if plain:
+        pixels = np.repeat(np.repeat(rng.integers(0, 4, (1, height, width)) * 80, 9, axis=1), 9, axis=2)
+        pixels = np.broadcast_to(pixels[:, :height, :width], (3, height, width))
+    image = ((pixels - mean[:, None, None]) / std[:, None, None]).astype(np.float32)
+    return [image, mean, std, *canny_filters()], {}
+
+
+def conv3x3_case(rng: np.random.Generator, height: int, width: int, in_dim: int, out_dim: int, stride: int) -> Case:
+    return [floats(rng, height, width, in_dim), *conv(rng, out_dim, in_dim)], {"stride": stride}
+
+
+def edge_taps_case(rng: np.random.Generator, h: int, w: int, stride: int, dim: int, out_dim: int) -> Case:
+    """A map of h x w tokens of `stride` pixels."""
+    taps = [floats(rng, 9, out_dim, dim, scale=(9 * dim) ** -0.5), floats(rng, 9, out_dim), floats(rng, out_dim)]
+    return [floats(rng, h * stride, w * stride, dim), *taps], {"stride": stride}
 
 
 def residual_conv_block_case(rng: np.random.Generator, height: int, width: int, dim: int, offset: float = 0) -> Case:

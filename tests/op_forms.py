@@ -22,6 +22,7 @@ from inter2former_onnx.models import (
     dynamic_prompt_embedding,
     edge_detector,
     hybrid_mixture_of_experts,
+    preprocess,
     projections,
     quantised_layers,
     window_attention,
@@ -43,7 +44,11 @@ OPS = (
     "ResidualProjection",
     "NormMlp",
     "WindowAttention",
+    "SampleImage",
+    "CannyEdges",
+    "Conv3x3",
     "ResidualConvBlock",
+    "EdgeTaps",
     "QuantNormProjection",
     "QuantResidualProjection",
     "QuantNormMlp",
@@ -66,6 +71,7 @@ _TORCH_MODULES = (
     dynamic_prompt_embedding,
     edge_detector,
     hybrid_mixture_of_experts,
+    preprocess,
     projections,
     quantised_layers,
     window_attention,
@@ -74,7 +80,7 @@ _TORCH_MODULES = (
 
 def snake_case(name: str) -> str:
     """BSQAttention -> bsq_attention, LocalUpsample2x -> local_upsample_2x, HybridMoE -> hybrid_moe."""
-    words = re.findall(r"[A-Z]+(?=[A-Z][a-z])|[A-Z][a-z]+|2x|MoE", name.replace("MoE", "Moe"))
+    words = re.findall(r"[A-Z]+(?=[A-Z][a-z])|[A-Z][a-z]+(?:3x3)?|2x|MoE", name.replace("MoE", "Moe"))
     return "_".join(words).lower()
 
 

@@ -42,6 +42,12 @@ def cases() -> Iterator[tuple[str, Case, tuple[int, ...]]]:
     yield "ResidualConvBlock", encoder_cases.residual_conv_block_case(rng, 5, 7, 4), tuple(range(1, 9))
     # Channels that onnxruntime has blocked convolutions for.
     yield "ResidualConvBlock", encoder_cases.residual_conv_block_case(rng, 9, 6, 32), tuple(range(1, 9))
+    for reverse in (0, 1):
+        yield "SampleImage", encoder_cases.sample_image_case(rng, (5, 7), (4, 6), reverse), (7, 8)
+    yield "CannyEdges", encoder_cases.canny_edges_case(rng, 9, 12), tuple(range(1, 8))
+    for stride, dims in ((1, (5, 4)), (2, (16, 32))):
+        yield "Conv3x3", encoder_cases.conv3x3_case(rng, 7, 6, *dims, stride), (1, 2)
+        yield "EdgeTaps", encoder_cases.edge_taps_case(rng, 3, 2, 2 * stride, *dims), (1, 2, 3)
     yield "QuantNormProjection", encoder_cases.quant_norm_projection_case(rng, 6), tuple(range(1, 6))
     yield "QuantResidualProjection", encoder_cases.quant_residual_projection_case(rng, 6), (2, 3, 4)
     yield "QuantNormMlp", encoder_cases.quant_norm_mlp_case(rng, 6), tuple(range(1, 9))

@@ -1,0 +1,105 @@
+"""Graphs of the encoder that the engine does not use: its parts one by one, and the naive export as a yardstick."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from unittest.mock import patch
+
+import onnx
+import torch
+from torch import Tensor, nn
+
+from inter2former_onnx.export.graphs import EDGE_NAMES, EncoderGraph, GraphSpec, encoder_spec
+from inter2former_onnx.export.onnx_graph import trace
+from inter2former_onnx.export.quantisation import quantise
+from inter2former_onnx.models import Inter2Former
+
+PARTS = ("preprocessing", "ViT", "edge detector and terms")
+
+
+class Preprocessing(nn.Module):
+    """uint8 [H, W, 3] to the model's input."""
+
+    def __init__(self, model: Inter2Former) -> None:
+        super().__init__()
+        self.preprocess = model.preprocess
+
+    def forward(self, image: Tensor) -> Tensor:
+        return self.preprocess(image)
+
+
+class Vit(nn.Module):
+    """The model's input to the embedding."""
+
+    def __init__(self, model: Inter2Former) -> None:
+        super().__init__()
+        self.backbone = model.backbone
+        size = model.config.geometry.size
+        model.backbone.fold_padding()
+        with torch.no_grad():
+            self.plans = model.backbone.plans(size, size)
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        return self.backbone(inputs, self.plans)[0].permute(1, 2, 0)
+
+
+class Edges(nn.Module):
+    """The model's input to the edge terms of every level."""
+
+    def __init__(self, model: Inter2Former) -> None:
+        super().__init__()
+        self.graph = EncoderGraph(model)
+
+    def forward(self, inputs: Tensor) -> tuple[Tensor, ...]:
+        return self.graph.edge_outputs(inputs)
+
+
+def part_spec(model: Inter2Former, part: str) -> GraphSpec:
+    """How a part is traced."""
+    whole = encoder_spec(model)
+    size = model.config.geometry.size
+    inputs = torch.zeros(1, 3, size, size)
+    shape: dict[str, tuple[str | int, ...]] = {"inputs": (1, 3, size, size)}
+    if part == "preprocessing":
+        return GraphSpec(Preprocessing(model), whole.arguments, whole.dynamic, whole.inputs, shape)
+    if part == "ViT":
+        return GraphSpec(Vit(model), (inputs,), ({},), shape, {"embed": whole.outputs["embed"]})
+    edges = {name: whole.outputs[name] for name in EDGE_NAMES}
+    return GraphSpec(Edges(model), (inputs,), ({},), shape, edges)
+
+
+@contextlib.contextmanager
+def without_ops() -> Iterator[None]:
+    """Modules traced inside leave no op of ours: they are exported as they compute in PyTorch."""
+    packages = ("inter2former_onnx.models.", "inter2former_onnx.export.")
+    with contextlib.ExitStack() as stack:
+        for name in [name for name in sys.modules if name.startswith(packages)]:
+            if hasattr(sys.modules[name], "exporting"):
+                stack.enter_context(patch.object(sys.modules[name], "exporting", lambda: False))
+        yield
+
+
+def graph_file(path: Path, make: Callable[[], onnx.ModelProto]) -> Path:
+    """`path`, written first if it is not there."""
+    if not path.is_file():
+        print(f"exporting {path} ...", file=sys.stderr)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        onnx.save_model(make(), path, save_as_external_data=True, location=f"{path.name}.data", size_threshold=1024)
+    return path
+
+
+def naive_encoder(model: Inter2Former) -> onnx.ModelProto:
+    """The encoder exported without ops of ours."""
+    with without_ops():
+        return trace(encoder_spec(model))
+
+
+def part_graph(model: Inter2Former, part: str, precision: str) -> onnx.ModelProto:
+    """One of PARTS, as it is in the encoder of that precision."""
+    graph = trace(part_spec(model, part))
+    if precision == "int8":
+        quantise(graph)
+    return graph

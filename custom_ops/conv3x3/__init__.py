@@ -1,0 +1,1 @@
+"""The op Conv3x3."""
