@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import gc
+import json
 import linecache
-import os
 import signal
-import statistics
+import subprocess
 import sys
 import threading
 import time
@@ -125,7 +124,7 @@ def test_interrupted_at_every_line(image: EncodedImage, name: str) -> None:
         unchanged += shown == before
         session.click(33.0, 12.0)
         assert look(session) == (before_more if shown == before else after_more), f"line {line}"
-    assert line > 5 and unchanged > 2
+    assert line > 4 and unchanged > 2
 
 
 @contextmanager
@@ -262,42 +261,22 @@ def test_many_sessions_on_one_image(image: EncodedImage) -> None:
     tried(sum(len(actions) for actions in scripts))
 
 
-SESSIONS, CLICKS_EACH = 200, 10
-
-
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="asks Linux for its memory")
-def test_endurance(mini_bundle: Path, reference_image: np.ndarray) -> None:
-    """2,000 clicks over 200 sessions of 20 images: after the first quarter no more memory, but for noise."""
-    segmenter = Segmenter(mini_bundle, threads=2)
-    rng = np.random.default_rng(3)
-    height, width = reference_image.shape[:2]
-    resident, seconds = [], []
-    for number in range(SESSIONS):
-        if number % 10 == 0:
-            image = segmenter.encode(np.roll(reference_image, number, axis=1))
-        session = image.session()
-        for _ in range(CLICKS_EACH):
-            x, y, positive = rng.uniform(0, width), rng.uniform(0, height), bool(rng.integers(2))
-            started = time.perf_counter()
-            session.click(x, y, positive)
-            seconds.append(time.perf_counter() - started)
-        tried(CLICKS_EACH)
-        del session
-        gc.collect()
-        resident.append(resident_bytes())
-    quarter = SESSIONS // 4
-    warm, last = (statistics.median(part) for part in (resident[quarter : 2 * quarter], resident[-quarter:]))
-    first, final = (1e3 * statistics.median(part) for part in (seconds[: len(seconds) // 4], seconds[-len(seconds) // 4 :]))
+def test_endurance(image: EncodedImage) -> None:
+    """2,000 clicks over 200 sessions, in a process of their own: after half of them no more memory, but for noise."""
+    program = Path(__file__).parents[1] / "benchmarks" / "endurance.py"
+    command = [sys.executable, str(program), str(image.segmenter.bundle), "--threads", "1", "--side", "200", "--json"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=image.segmenter.bundle, timeout=120)
+    found = json.loads(done.stdout)
+    assert found["clicks"] == 2000
+    tried(found["clicks"])
+    memory, seconds = found["memory_mib"], found["seconds"]
     note(
-        f"memory {warm / 2**20:.1f} MiB in the second quarter, {last / 2**20:.1f} MiB in the last; "
-        f"median click {first:.2f} ms in the first quarter, {final:.2f} ms in the last"
+        f"memory after 50 % and 100 % of the clicks {memory[5]:.1f}, {memory[-1]:.1f} MiB; "
+        f"median click in those tenths {1e3 * seconds[5]:.2f}, {1e3 * seconds[-1]:.2f} ms"
     )
-    # A leak of one 192 x 192 label map a click would be 35 MiB over these 1,000 clicks.
-    assert last - warm < 8 * 2**20
-
-
-def resident_bytes() -> int:
-    return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    # One 96 x 96 label map a click, left behind, would be 9 MiB over the second half.
+    assert memory[-1] - memory[5] < 2
 
 
 def test_sessions_leave_nothing_behind(image: EncodedImage) -> None:
