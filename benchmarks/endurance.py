@@ -69,7 +69,9 @@ def main() -> int:
     if args.json:
         print(json.dumps({"clicks": args.sessions * args.clicks, "memory_mib": memory, "seconds": seconds}))
         return 0
-    print(f"{args.sessions * args.clicks} clicks over {args.sessions} sessions on {args.images} images, {args.bundle}\n")
+    print(
+        f"{args.sessions * args.clicks} clicks over {args.sessions} sessions on {args.images} images, {args.bundle}\n"
+    )
     print("| tenth of the run | resident memory, MiB | median click, ms |\n|---|---|---|")
     for part, (mib, click) in enumerate(zip(memory, seconds, strict=True), 1):
         print(f"| {part} | {mib:.1f} | {1e3 * click:.2f} |")

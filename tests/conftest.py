@@ -1,4 +1,4 @@
-"""Fixtures: the reference data in tests/data and bundles made from its checkpoint. What a run tried is printed at its end."""
+"""Fixtures: the reference data in tests/data and bundles made from its checkpoint. A run ends with what it tried."""
 
 from __future__ import annotations
 

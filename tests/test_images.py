@@ -236,7 +236,9 @@ def test_a_small_file_that_claims_a_huge_image(tmp_path: Path) -> None:
     header = b"IHDR" + struct.pack(">IIBBBBB", side, side, 8, 0, 0, 0, 0)
     bomb = content[:12] + header + struct.pack(">I", zlib.crc32(header)) + content[33:]
     (tmp_path / "bomb.png").write_bytes(bomb)
-    with pytest.raises(ImageError, match=r"bomb\.png: too large to read, see INTER2FORMER_MAX_PIXELS .*3600000000 pixels"):
+    with pytest.raises(
+        ImageError, match=r"bomb\.png: too large to read, see INTER2FORMER_MAX_PIXELS .*3600000000 pixels"
+    ):
         read_image(tmp_path / "bomb.png")
 
 

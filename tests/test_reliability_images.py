@@ -145,7 +145,9 @@ FILES = sorted({**READ, **{name: REFUSED[name] for name in ("bomb.png", "cut.jpg
 
 
 @fuzz(300)
-@given(st.sampled_from(FILES), st.integers(0, 10**9), st.binary(max_size=24), st.sampled_from(["cut", "write", "insert"]))
+@given(
+    st.sampled_from(FILES), st.integers(0, 10**9), st.binary(max_size=24), st.sampled_from(["cut", "write", "insert"])
+)
 def test_any_damage_gives_a_picture_or_a_refusal(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, position: int, noise: bytes, kind: str
 ) -> None:

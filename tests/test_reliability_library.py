@@ -67,7 +67,10 @@ def damaged(folder: Path) -> list[Path]:
         files |= {"another-processor": data[:18] + machine + data[20:], "32-bit": data[:4] + b"\1" + data[5:]}
         files |= {f"cut-{percent}": data[: len(data) * percent // 100] for percent in (1, 10, 30, 50, 70)}
         files |= {"cut-header": data[:40], "cut-table": data[:100]}
-        files |= {"absurd-table": data[:32] + b"\xff" * 8 + data[40:], "absurd-entries": data[:54] + b"\1\0" + data[56:]}
+        files |= {
+            "absurd-table": data[:32] + b"\xff" * 8 + data[40:],
+            "absurd-entries": data[:54] + b"\1\0" + data[56:],
+        }
     found = []
     for name, content in files.items():
         found.append(folder / f"{name}.so")
@@ -78,7 +81,7 @@ def damaged(folder: Path) -> list[Path]:
 
 
 def test_files_that_are_no_library_of_this_platform(tmp_path: Path) -> None:
-    """Without demand: one warning and the portable operators. Demanded: OpsLibraryError. Never the end of the process."""
+    """Without demand: one warning, portable operators. Demanded: OpsLibraryError. Never the end of the process."""
     bundle = write_fake_bundle(tmp_path / "bundle")
     files = damaged(tmp_path)
     variables = {name: value for name, value in os.environ.items() if name != "INTER2FORMER_ISA"}

@@ -12,7 +12,7 @@ _TEST = re.compile(r"`(test_\w+\.py::test_\w+)`")
 
 
 class Row(NamedTuple):
-    """A row of the page's table: what is promised, the tests that hold it (file::function), and the column of counts."""
+    """A row of the page's table: what is promised, the tests that hold it (file::function), how much they tried."""
 
     promise: str
     tests: list[str]
