@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..errors import ImageError
-from ..images import MAX_PIXELS, RGBImage, read_image
+from ..images import RGBImage, check_pixel_count, open_image, read_image
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -75,8 +75,7 @@ class Photo:
             return width, height
         with _opened(path) as image:
             width, height = image.size
-            if width * height > MAX_PIXELS:
-                raise ImageError(f"{path}: {width} x {height} pixels, more than the {MAX_PIXELS} that are read")
+            check_pixel_count(path, width, height)
             if image.getexif().get(_ORIENTATION, 1) not in (5, 6, 7, 8):
                 return width, height
             if image.format in _SHOWN_AS_IT_IS:
@@ -183,12 +182,10 @@ def _opened(path: Path) -> Iterator[Image.Image]:
     """The file opened with Pillow: its header is read, its pixels are not. What fails inside is an ImageError."""
     import warnings
 
-    from PIL import Image
-
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            with Image.open(path) as image:
+            with open_image(path) as image:
                 yield image
     except (ImageError, MemoryError):
         raise

@@ -15,6 +15,7 @@ from __future__ import annotations
 import ctypes
 import logging
 import os
+import struct
 import sys
 from importlib import resources
 from pathlib import Path
@@ -95,6 +96,7 @@ def register(session_options: Any) -> OpsMode:
             )
         return "portable"
     try:
+        _require_whole(path)
         session_options.register_custom_ops_library(str(path))
     except Exception as error:
         # onnxruntime raises classes of its own extension module, which this file must not import.
@@ -104,6 +106,29 @@ def register(session_options: Any) -> OpsMode:
         _LOG.warning("%s; using the portable operators", message)
         return "portable"
     return "native"
+
+
+def _require_whole(path: Path) -> None:
+    """Raise OSError for a file of Linux's format that is cut short, as a full disk or a broken copy leaves it.
+
+    The system's loader would map what is not there, and the process die of SIGBUS at the first touch. Other systems'
+    loaders look for themselves, as Linux's does at everything else.
+    """
+    with path.open("rb") as stream:
+        header = stream.read(64)
+        if len(header) < 64 or not header.startswith(b"\x7fELF\x02\x01"):  # 64 bits, little-endian
+            return
+        (table,) = struct.unpack_from("<Q", header, 32)
+        entry, count = struct.unpack_from("<HH", header, 54)
+        size = stream.seek(0, os.SEEK_END)
+        if entry < 56 or table + entry * count > size:
+            raise OSError("truncated or damaged: its segment table is not whole")
+        stream.seek(table)
+        segments = stream.read(entry * count)
+    for start in range(0, len(segments), entry):
+        offset, _, _, length = struct.unpack_from("<4Q", segments, start + 8)
+        if offset + length > size:
+            raise OSError(f"truncated: {size} bytes, of which a segment needs {offset + length}")
 
 
 def instruction_set() -> str | None:
@@ -117,6 +142,7 @@ def instruction_set() -> str | None:
     if path is None:
         return None
     try:
+        _require_whole(path)
         library = ctypes.CDLL(str(path))
         query = library.inter2former_instruction_set
     except (OSError, AttributeError) as error:

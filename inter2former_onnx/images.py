@@ -6,11 +6,14 @@
 * 16-bit channels keep their high byte (65535 -> 255), so a 16-bit copy of an 8-bit image reads as that image.
 * Of an animation or a multi-page file, the first frame. Embedded colour profiles are not applied.
 
+Images of more than half a gigabyte in memory are refused; INTER2FORMER_MAX_PIXELS sets another limit.
+
 `.npy` files (uint8, height x width x 3, RGB) are read with numpy alone; everything else needs Pillow (extra `[image]`).
 """
 
 from __future__ import annotations
 
+import os
 import struct
 import warnings
 from pathlib import Path
@@ -19,7 +22,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
-from .errors import ImageError
+from .errors import ArgumentError, ImageError
 from .extras import require
 
 if TYPE_CHECKING:
@@ -29,15 +32,43 @@ RGBImage = NDArray[np.uint8]
 
 # A file of some kilobytes can claim any size; this many pixels are half a gigabyte in memory. Pillow's own limit.
 MAX_PIXELS = 2 * (1024**3 // 4 // 3)
+MAX_PIXELS_VARIABLE = "INTER2FORMER_MAX_PIXELS"
+
+
+def max_pixels() -> int:
+    """Images of more pixels are refused: MAX_PIXELS, or what INTER2FORMER_MAX_PIXELS says.
+
+    Raises:
+        ArgumentError: the variable is no whole number from 1.
+    """
+    text = os.environ.get(MAX_PIXELS_VARIABLE, "")
+    if not text:
+        return MAX_PIXELS
+    if not (text.isascii() and text.isdigit() and len(text) <= 18 and int(text) > 0):
+        raise ArgumentError(f"{MAX_PIXELS_VARIABLE}={text[:60]}: expected a whole number of pixels, 1 or more")
+    return int(text)
+
+
+def open_image(path: Path) -> Image.Image:
+    """`PIL.Image.open` with our limit: where INTER2FORMER_MAX_PIXELS asks for more than Pillow allows, Pillow's own
+    limit is raised, for the whole process. Raises what Pillow raises."""
+    from PIL import Image
+
+    limit, pillows = max_pixels(), Image.MAX_IMAGE_PIXELS
+    if pillows is not None and limit > 2 * pillows:  # it warns above its limit and refuses above twice
+        Image.MAX_IMAGE_PIXELS = (limit + 1) // 2
+    return Image.open(path)
 
 
 def read_image(path: str | Path) -> RGBImage:
     """The image in `path` as a C-contiguous uint8 array [height, width, 3], RGB.
 
     Raises ImageError naming the file when it is missing, unreadable, truncated, too large or of a kind that has no
-    plain 8-bit reading, and MissingDependencyError when it needs Pillow and Pillow is not installed.
+    plain 8-bit reading, MissingDependencyError when it needs Pillow and Pillow is not installed, and ArgumentError when
+    INTER2FORMER_MAX_PIXELS is no number.
     """
     path = Path(path)
+    max_pixels()  # a limit that is none is not this image's fault
     if path.is_dir():
         raise ImageError(f"{path}: a folder, not an image file")
     if not path.exists():
@@ -58,7 +89,7 @@ def _read_npy(path: Path) -> RGBImage:
         raise ImageError(
             f"{path}: found {array.dtype} of shape {list(array.shape)}, expected uint8 [height, width, 3] in RGB order"
         )
-    _check_pixel_count(path, array.shape[1], array.shape[0])
+    check_pixel_count(path, array.shape[1], array.shape[0])
     return np.array(array, order="C")
 
 
@@ -69,14 +100,14 @@ def _read_with_pillow(path: Path) -> RGBImage:
         with warnings.catch_warnings():
             # Pillow's remarks (large image, damaged metadata) come on several lines and are no errors.
             warnings.simplefilter("ignore")
-            with Image.open(path) as image:
-                _check_pixel_count(path, *image.size)
+            with open_image(path) as image:
+                check_pixel_count(path, *image.size)
                 image.load()
                 return _to_rgb(path, _upright(image))
     except ImageError:
         raise
     except Image.DecompressionBombError as error:
-        raise ImageError(f"{path}: too large to read ({error})") from error
+        raise ImageError(f"{path}: too large to read, see {MAX_PIXELS_VARIABLE} ({error})") from error
     except UnidentifiedImageError as error:
         raise ImageError(f"{path}: not an image file of a known format") from error
     except MemoryError:
@@ -95,9 +126,13 @@ def _upright(image: Image.Image) -> Image.Image:
         return image  # metadata that cannot be parsed says nothing about the orientation; the pixels are whole
 
 
-def _check_pixel_count(path: Path, width: int, height: int) -> None:
-    if width * height > MAX_PIXELS:
-        raise ImageError(f"{path}: {width} x {height} pixels, more than the {MAX_PIXELS} that are read")
+def check_pixel_count(path: Path, width: int, height: int) -> None:
+    """Raises ImageError for an image without pixels, or with more than are read."""
+    limit = max_pixels()
+    if width * height > limit:
+        raise ImageError(
+            f"{path}: {width} x {height} pixels, more than the {limit} that are read ({MAX_PIXELS_VARIABLE})"
+        )
     if width * height == 0:
         raise ImageError(f"{path}: an image without pixels ({width} x {height})")
 

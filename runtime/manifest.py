@@ -19,7 +19,7 @@ from typing import Any
 
 from ..errors import BundleError
 from .geometry import MODES, Geometry
-from .manifest_fields import Fields
+from .manifest_fields import Fields, short
 from .routing import MODES as ROUTING_MODES
 
 FORMAT = "inter2former-bundle"
@@ -148,6 +148,8 @@ def read_manifest(folder: Path) -> Manifest:
         found = "a file" if folder.exists() else "nothing"
         raise BundleError(f"bundle {str(folder)!r}: expected a folder with a {FILE_NAME}, found {found} there")
     path = folder / FILE_NAME
+    if path.exists() and not path.is_file():
+        raise BundleError(f"{path}: not a file")  # opening a pipe would wait for a writer, a device may never end
     try:
         with path.open("rb") as stream:
             text = stream.read(_MAX_MANIFEST_BYTES + 1)
@@ -175,7 +177,7 @@ def parse_manifest(text: bytes | str, where: str) -> Manifest:
         if len(values) != len(pairs):
             names = [name for name, _ in pairs]
             twice = next(name for name in names if names.count(name) > 1)
-            raise BundleError(f"{where}: {twice!r} appears twice in one object")
+            raise BundleError(f"{where}: {short(twice)} appears twice in one object")
         return values
 
     def no_constant(text: str) -> Any:
@@ -254,7 +256,7 @@ def _check_size(folder: Path, name: str, spec: FileSpec) -> os.stat_result:
 def _check_format(fields: Fields) -> None:
     found = fields.values.get("format")
     if found != FORMAT:
-        raise BundleError(f"{fields.where}: format: expected {FORMAT!r}, found {found!r}")
+        raise BundleError(f"{fields.where}: format: expected {FORMAT!r}, found {short(found)}")
     version = fields.integer("format_version", 1, 1 << 31)
     if version > FORMAT_VERSION:
         raise BundleError(
@@ -346,7 +348,7 @@ def _files(fields: Fields) -> dict[str, FileSpec]:
 
 def _check_name(name: str, where: str) -> None:
     if not _PLAIN_NAME.fullmatch(name):
-        raise BundleError(f"{where}: {name!r}: expected the plain name of a file inside the bundle")
+        raise BundleError(f"{where}: {short(name)}: expected the plain name of a file inside the bundle")
 
 
 def _graphs(fields: Fields, files: Mapping[str, FileSpec]) -> dict[str, GraphSpec]:

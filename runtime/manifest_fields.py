@@ -29,7 +29,7 @@ class Fields:
         return value
 
     def _error(self, name: str, expected: str) -> BundleError:
-        return BundleError(f"{self.where}: {name}: expected {expected}, found {_short(self.values[name])}")
+        return BundleError(f"{self.where}: {name}: expected {expected}, found {short(self.values[name])}")
 
     def string(self, name: str) -> str:
         value = self._get(name, str, "a text")
@@ -70,7 +70,7 @@ class Fields:
     def objects(self, name: str) -> Iterator[Fields]:
         for index, value in enumerate(self._get(name, list, "a list of objects")):
             if not isinstance(value, dict):
-                raise BundleError(f"{self.where}: {name}[{index}]: expected an object, found {_short(value)}")
+                raise BundleError(f"{self.where}: {name}[{index}]: expected an object, found {short(value)}")
             yield Fields(value, f"{self.where}: {name}[{index}]")
 
     def counts(self) -> dict[str, int]:
@@ -78,7 +78,8 @@ class Fields:
         return {name: self.integer(name, 0, 1 << 32) for name in self.values}
 
 
-def _short(value: object) -> str:
+def short(value: object) -> str:
+    """A value for an error message, cut to 60 characters."""
     if isinstance(value, (dict, list)):
         return f"{type(value).__name__} of {len(value)}"
     try:

@@ -1,4 +1,4 @@
-"""Fixtures: the reference data in tests/data and bundles made from its checkpoint."""
+"""Fixtures: the reference data in tests/data and bundles made from its checkpoint. A run ends with what it tried."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+
+import tried
 
 # Bundles stay as they were made, and the user's own folders untouched; tests of the cache turn it on.
 os.environ["INTER2FORMER_CACHE"] = "off"
@@ -52,3 +54,20 @@ def mini_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def mini_bundle_roi(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A bundle of the reference checkpoint, routing `roi`."""
     return _export(tmp_path_factory.mktemp("bundles"), "roi")
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    tried.COUNTS.running = tried.function_of(item.nodeid)
+
+
+def pytest_runtest_logreport(report: pytest.TestReport) -> None:
+    if report.when == "call" and report.passed:
+        tried.COUNTS.passed[tried.function_of(report.nodeid)] += 1
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """What docs/reliability.md quotes."""
+    if lines := tried.summary():
+        terminalreporter.section("tried for docs/reliability.md")
+        for line in lines:
+            terminalreporter.write_line(line)

@@ -124,7 +124,7 @@ def test_a_jpeg_that_lies_on_its_side(tmp_path: Path) -> None:
 def test_files_that_are_too_large(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write(tmp_path / "a.png")
     photo = Photo(tmp_path.resolve(), "a.png")
-    monkeypatch.setattr(module, "MAX_PIXELS", 599)
+    monkeypatch.setenv("INTER2FORMER_MAX_PIXELS", "599")
     with pytest.raises(ImageError, match="more than the 599"):
         photo.size()
     monkeypatch.setattr(module, "MAX_FILE_BYTES", 10)

@@ -18,6 +18,7 @@ import pytest
 from fake_bundle import write_fake_bundle
 from inter2former_onnx import Segmenter
 from inter2former_onnx.runtime.manifest import check_files, read_manifest
+from tried import tried
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="no SIGKILL")
 
@@ -62,6 +63,7 @@ def test_export(mini_bundle: Path, tmp_path: Path) -> None:
             process.send_signal(signal.SIGSTOP)
             time.sleep(0.01)
             whole += is_whole(out)
+            tried()
             process.send_signal(signal.SIGCONT)
     whole += is_whole(out)
     assert whole > 0  # or nothing was tested
@@ -101,6 +103,7 @@ def test_encode(tmp_path: Path) -> None:
             while len(list(out.glob("[0-9]*.npz"))) == (seen[-1] if seen else 0) and time.monotonic() < deadline:
                 time.sleep(0.002)
             time.sleep(generator.uniform(0.0, 0.05))
+        tried()
         finished = sorted(out.glob("[0-9]*.npz"))
         for path in finished:
             assert segmenter.load(path).height == 50 + int(path.name[:3])

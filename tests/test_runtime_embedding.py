@@ -13,12 +13,14 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from fake_bundle import write_fake_bundle
+from fuzzing import fuzz
 from inter2former_onnx.errors import EmbeddingError
 from inter2former_onnx.runtime import EncodedImage, Segmenter, embedding_file
+from tried import tried
 
 IMAGE = np.random.default_rng(0).integers(0, 256, (40, 70, 3), dtype=np.uint8)
 
@@ -201,11 +203,12 @@ def test_altered_data_fails_its_checksum(segmenter: Segmenter, saved: Path, tmp_
     assert "damaged" in refused(segmenter, tmp_path / "altered.npz")
 
 
-@settings(deadline=None, max_examples=300, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@fuzz(300)
 @given(st.integers(0, 10**9), st.binary(min_size=1, max_size=40), st.sampled_from(["cut", "write", "insert"]))
 def test_any_damage_is_refused_or_harmless(
     segmenter: Segmenter, saved: Path, tmp_path: Path, position: int, noise: bytes, kind: str
 ) -> None:
+    tried()
     data = saved.read_bytes()
     position %= len(data)
     after = {"cut": b"", "write": noise + data[position + len(noise) :], "insert": noise + data[position:]}[kind]

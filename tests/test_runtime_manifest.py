@@ -12,12 +12,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from fake_bundle import bundle_id, edit_manifest, write_fake_bundle
+from fuzzing import fuzz
 from inter2former_onnx.errors import BundleError
 from inter2former_onnx.runtime import manifest as reader
+from tried import tried
 
 Change = Callable[[dict[str, Any]], Any]
 
@@ -320,9 +322,10 @@ JSON_VALUES = st.recursive(
 )
 
 
-@settings(deadline=None, max_examples=300)
+@fuzz(300)
 @given(st.randoms(use_true_random=False), JSON_VALUES)
 def test_any_value_anywhere_is_read_or_refused_cleanly(intact: Path, chooser: random.Random, value: object) -> None:
+    tried()
     document = json.loads((intact / "manifest.json").read_text())
     container, key = chooser.choice(_places(document))
     container[key] = copy.deepcopy(value)
@@ -334,12 +337,13 @@ def test_any_value_anywhere_is_read_or_refused_cleanly(intact: Path, chooser: ra
         assert manifest.geometry.size % 16 == 0 and set(manifest.graphs) == {"encoder", "prompt", "decoder"}
 
 
-@settings(deadline=None, max_examples=200)
+@fuzz(200)
 @given(st.binary(max_size=200), st.integers(0, 10**6))
 def test_any_bytes_are_read_or_refused_cleanly(intact: Path, noise: bytes, position: int) -> None:
     data = (intact / "manifest.json").read_bytes()
     position %= len(data)
     for text in (noise, data[:position], data[:position] + noise + data[position:]):
+        tried()
         try:
             reader.parse_manifest(text, "here")
         except BundleError as error:
