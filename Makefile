@@ -11,7 +11,7 @@ BIN := $(abspath $(VENV))/bin
 DIST := $(abspath $(VENV))/dist
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 
-SOURCES := $(shell find inter2former_onnx runtime custom_ops models export training -type f -not -path '*/__pycache__/*') \
+SOURCES := $(shell find inter2former_onnx runtime custom_ops models export training evaluation annotate -type f -not -path '*/__pycache__/*') \
 	$(wildcard CMakeLists.txt) pyproject.toml README.md LICENSE
 
 .PHONY: demo test lint clean

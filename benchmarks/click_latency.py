@@ -156,6 +156,11 @@ def click_torch(
     return run
 
 
+def is_first(scenario: Scenario) -> bool:
+    """Whether nothing is known before the click."""
+    return bool((scenario.labels == label_map.UNKNOWN).all())
+
+
 def stage_calls(image: EncodedImage, scenario: Scenario) -> dict[str, Callable[[], object]]:
     """The parts of a click by themselves, on the scenario's data."""
     segmenter, manifest = image.segmenter, image.segmenter.manifest
@@ -164,7 +169,8 @@ def stage_calls(image: EncodedImage, scenario: Scenario) -> dict[str, Callable[[
     before = label_map.region_of_interest(scenario.labels)
     region = label_map.region_of_interest(labels)
     part = np.ascontiguousarray(labels[region.slices])
-    decoded = segmenter.decode_region(image, labels, region)
+    touched = disc if is_first(scenario) else None
+    decoded = segmenter.decode_region(image, labels, region, touched)
     positive = decoded.logits > 0
     prompt = Graph(segmenter.bundle, manifest, "prompt", segmenter.threads)
 
@@ -177,7 +183,7 @@ def stage_calls(image: EncodedImage, scenario: Scenario) -> dict[str, Callable[[
             part, region, manifest.geometry.grid, manifest.routing, manifest.uncertainty_kernel_size
         ),
         "prompt graph": lambda: prompt.run(["prompt"], {"labels": part}),
-        "routing, prompt and decoder": lambda: segmenter.decode_region(image, labels, region),
+        "routing, prompt and decoder": lambda: segmenter.decode_region(image, labels, region, touched),
         "label update": lambda: label_map.apply_prediction(labels.copy(), region, positive, decoded.box),
         "mask": lambda: image.geometry.mask(decoded.logits, positive, decoded.box, manifest.outside_logit),
     }
@@ -222,7 +228,9 @@ def row_of(
     _, box = segmenter.decode(image, case.labels)
     box_tokens = box.width * box.height // manifest.geometry.patch_size**2
     config = ModelConfig.from_dict(manifest.model)
-    gflop = decoder_gflop(config, boundary.size + other.size, boundary.size, box_tokens)
+    region_tokens = region.width * region.height // manifest.geometry.patch_size**2
+    tokens = boundary.size + other.size
+    gflop = decoder_gflop(config, tokens, region_tokens, boundary.size, box_tokens, is_first(case))
     optional = {name: times.get(name) for name in ("torch", "dense", "portable")}
     return Row(case.name, segmenter.size, boundary.size, box_tokens, gflop, times["click"], **optional, stages=stages)
 

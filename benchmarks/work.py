@@ -5,12 +5,15 @@ from __future__ import annotations
 from inter2former_onnx.models import ModelConfig
 
 
-def decoder_gflop(config: ModelConfig, tokens: int, boundary: int, box_tokens: int) -> float:
+def decoder_gflop(
+    config: ModelConfig, tokens: int, region_tokens: int, boundary: int, box_tokens: int, first: bool
+) -> float:
     """Multiply-adds of one decoder run, times two, in GFLOP, as the exact reformulations need them.
 
     Args:
         config: of the model.
         tokens: in the grid.
+        region_tokens: in the region of interest.
         boundary: boundary tokens.
         box_tokens: tokens in the localised box.
     """
@@ -24,6 +27,9 @@ def decoder_gflop(config: ModelConfig, tokens: int, boundary: int, box_tokens: i
     block += tokens * 3 * c * hidden  # shared expert
     block += boundary * (3 * c * hidden + c * (neck.num_ffn_experts + 1))  # routed expert and gates
     total = neck.depth * block
+    total -= (tokens if first else tokens - region_tokens) * c * 3 * d  # q, k and v that the encoder has computed
+    if first:
+        total -= boundary * tokens * 2 * d
     widths = [c, c // 4, c // 16, c // 64, 1]
     total += tokens * sum(before * after for before, after in zip(widths[:-1], widths[1:], strict=True))
     dims = [*reversed(config.edge_detector.dims), 1]

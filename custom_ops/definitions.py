@@ -12,8 +12,9 @@ import onnx
 from onnxscript import OnnxFunction
 
 from . import DOMAIN, VERSION
-from .add_prompt.definition import AddPrompt
+from .boundary_attention.chunks import IntoChunks, OutOfChunks
 from .boundary_attention.definition import BoundaryAttention
+from .boundary_attention.rotation import RotaryTables, Rotate
 from .boundary_gather.definition import BoundaryGather
 from .boundary_scatter.definition import BoundaryScatter
 from .bsq_attention.definition import BSQAttention
@@ -21,6 +22,7 @@ from .canny_edges.definition import CannyEdges
 from .conv3x3.definition import Conv3x3
 from .crop_tokens.definition import CropTokens
 from .edge_taps.definition import EdgeTaps
+from .first_attention.definition import FirstAttention
 from .hybrid_attention.definition import HybridAttention
 from .hybrid_moe.definition import HybridMoE
 from .local_box.definition import LocalBox
@@ -31,6 +33,8 @@ from .norm_mlp.definition import NormMlp
 from .norm_projection.definition import NormProjection
 from .prompt_embed.convolutions import PromptConvolutions
 from .prompt_embed.definition import PromptEmbed
+from .prompt_projection.definition import AddPrompt, PromptProjection
+from .prompted_attention.definition import PromptedAttention
 from .quant_linear.definition import QuantLinear
 from .quant_norm_mlp.definition import QuantNormMlp
 from .quant_norm_projection.definition import QuantNormProjection
@@ -45,7 +49,12 @@ from .window_attention.definition import WindowAttention
 FUNCTIONS: tuple[OnnxFunction, ...] = (
     BoundaryGather,
     BoundaryScatter,
+    RotaryTables,
+    Rotate,
+    IntoChunks,
+    OutOfChunks,
     BoundaryAttention,
+    FirstAttention,
     BSQAttention,
     NormProjection,
     ResidualProjection,
@@ -62,8 +71,10 @@ FUNCTIONS: tuple[OnnxFunction, ...] = (
     ResidualConvBlock,
     EdgeTaps,
     HybridAttention,
+    PromptedAttention,
     HybridMoE,
     AddPrompt,
+    PromptProjection,
     PromptConvolutions,
     PromptEmbed,
     Localise,

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import dataclasses
+import glob
 import hashlib
 import importlib.metadata
 import json
 import os
 import shutil
 import tempfile
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import onnx
 
@@ -18,7 +21,7 @@ from .. import __version__
 from ..custom_ops import DOMAIN, VERSION
 from ..errors import ArgumentError, BundleError
 from ..models import Inter2Former, ModelConfig, load_config, load_state_dict, read_checkpoint, save_checkpoint
-from ..models.configuration import PATCH_SIZE
+from ..models.configuration import PATCH_SIZE, GeometryMode
 from ..models.dynamic_local_upsampling import OUTSIDE_LOGIT
 from ..progress import progress
 from . import graphs
@@ -26,10 +29,12 @@ from .calibration import calibration_images, quantise_calibrated
 from .onnx_graph import IR_VERSION, OPSET, op_counts, parameter_count, trace
 from .quantisation import quantise
 from .random_weights import initialise
+from .storage import STORAGES, store_as_float16
 
 FORMAT = "inter2former-bundle"
 FORMAT_VERSION = 1
 CLICK_RADIUS = 5
+ABANDONED_SECONDS = 24 * 3600
 PRECISIONS = ("float32", "int8")
 EXTERNAL_BYTES = 4 << 20  # a graph with more weights than this keeps them in a file beside it
 SPECS: dict[str, Callable[[Inter2Former], graphs.GraphSpec]] = {
@@ -46,6 +51,8 @@ def export_bundle(
     checkpoint: str | Path | None = None,
     random_weights: int | None = None,
     size: int | None = None,
+    storage: str = "float32",
+    geometry: GeometryMode | None = None,
     precision: str = "float32",
     calibration: str | Path | None = None,
     overwrite: bool = False,
@@ -60,6 +67,9 @@ def export_bundle(
         checkpoint: published-format weights, `.pth` or `.safetensors`.
         random_weights: a seed, in place of `checkpoint`; the weights are written too, as checkpoint.pth.
         size: side of the model's input in pixels, if not the configuration's.
+        storage: "float32", or "float16" for a bundle of half the size whose weights are rounded to 11 bits.
+        geometry: how images are brought to that size, if not as the configuration says. "fit" with a square's
+            configuration also sets its size_divisor to 1, so that an image's longer side gets all of `size`.
         precision: "float32", or "int8" for an encoder whose linear layers compute in 8-bit integers.
         calibration: a folder of photographs like those to come, on which "int8" measures and lessens what it loses.
         overwrite: replace a bundle that is there. A folder that is not a bundle is never replaced.
@@ -68,13 +78,15 @@ def export_bundle(
         The folder.
 
     Raises:
-        ArgumentError: not exactly one of `checkpoint` and `random_weights`, an impossible size or precision, or a
-            calibration folder without images or for float32.
+        ArgumentError: not exactly one of `checkpoint` and `random_weights`, an impossible size, storage or precision,
+            or a calibration folder without images or for float32.
         ConfigError, CheckpointError: unusable inputs.
         BundleError: `out` exists, or cannot be written.
     """
     if (checkpoint is None) == (random_weights is None):
         raise ArgumentError("give either a checkpoint or a seed for random weights, and not both")
+    if storage not in STORAGES:
+        raise ArgumentError(f"storage: expected one of {', '.join(STORAGES)}, found {storage!r}")
     if precision not in PRECISIONS:
         raise ArgumentError(f"precision must be {' or '.join(PRECISIONS)}, found {precision!r}")
     if calibration is not None and precision != "int8":
@@ -82,7 +94,7 @@ def export_bundle(
     out = Path(out)
     _check_destination(out, overwrite)
     images = None if calibration is None else calibration_images(calibration)
-    model_config = _with_size(load_config(config), size)
+    model_config = _with_geometry(load_config(config), size, geometry)
     model = Inter2Former(model_config).eval()
     if checkpoint is not None:
         load_state_dict(model, read_checkpoint(checkpoint), str(checkpoint))
@@ -91,14 +103,17 @@ def export_bundle(
         assert random_weights is not None
         initialise(model, random_weights)
         source = {"random_weights": random_weights}
+    if storage != "float32":
+        source["stored_as"] = storage
     model.requires_grad_(False)
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
+        _tidy(out)
         temporary = Path(tempfile.mkdtemp(prefix=f".{out.name}.", dir=out.parent))
     except OSError as error:
         raise BundleError(f"cannot write a bundle at {out}: {error.strerror}") from None
     try:
-        _write_bundle(model, temporary, source, precision, images)
+        _write_bundle(model, temporary, source, storage, precision, images)
         if random_weights is not None:
             save_checkpoint(temporary / "checkpoint.pth", model)
         _move_into_place(temporary, out)
@@ -110,7 +125,12 @@ def export_bundle(
 
 
 def _write_bundle(
-    model: Inter2Former, folder: Path, source: dict[str, Any], precision: str, images: Sequence[Path] | None
+    model: Inter2Former,
+    folder: Path,
+    source: dict[str, Any],
+    storage: str,
+    precision: str,
+    images: Sequence[Path] | None,
 ) -> None:
     config = model.config
     described: dict[str, Any] = {}
@@ -126,6 +146,8 @@ def _write_bundle(
             "ops": op_counts(graph),
             "parameters": parameter_count(graph),
         }
+        if storage == "float16":
+            store_as_float16(graph)
         _save_graph(graph, folder / f"{name}.onnx")
     for path in folder.iterdir():
         path.chmod(0o644)  # onnx writes external data for the owner's eyes only
@@ -184,14 +206,18 @@ def _describe(value: onnx.ValueInfoProto) -> dict[str, Any]:
     return {"name": value.name, "dtype": dtype, "shape": [d.dim_param or d.dim_value for d in tensor.shape.dim]}
 
 
-def _with_size(config: ModelConfig, size: int | None) -> ModelConfig:
-    if size is None:
-        return config
-    if size <= 0 or size % PATCH_SIZE:
-        raise ArgumentError(f"size must be a positive multiple of {PATCH_SIZE}, found {size}")
-    values = config.to_dict()
-    values["geometry"]["size"] = size
-    return ModelConfig.from_dict(values)
+def _with_geometry(config: ModelConfig, size: int | None, mode: GeometryMode | None) -> ModelConfig:
+    geometry = config.geometry
+    if size is not None:
+        if size <= 0 or size % PATCH_SIZE:
+            raise ArgumentError(f"size must be a positive multiple of {PATCH_SIZE}, found {size}")
+        geometry = dataclasses.replace(geometry, size=size)
+    if mode is not None and mode != geometry.mode:
+        if mode not in get_args(GeometryMode):
+            raise ArgumentError(f"geometry must be 'fit' or 'square', found {mode!r}")
+        divisor = 1 if mode == "fit" else geometry.size_divisor
+        geometry = dataclasses.replace(geometry, mode=mode, size_divisor=divisor)
+    return dataclasses.replace(config, geometry=geometry)
 
 
 def _check_destination(out: Path, overwrite: bool) -> None:
@@ -204,6 +230,14 @@ def _check_destination(out: Path, overwrite: bool) -> None:
         raise BundleError(f"{out} exists; choose another folder or pass --overwrite (overwrite=True)")
     if not (out / "manifest.json").is_file():
         raise BundleError(f"{out} is not a bundle (it holds no manifest.json) and will not be replaced")
+
+
+def _tidy(out: Path) -> None:
+    """Remove unfinished folders that killed exports to the same place left behind."""
+    for path in out.parent.glob(f".{glob.escape(out.name)}.????????"):
+        unfinished = path.is_dir() and not (path / "manifest.json").exists()
+        if unfinished and time.time() - path.stat().st_mtime > ABANDONED_SECONDS:
+            shutil.rmtree(path, ignore_errors=True)
 
 
 def _move_into_place(temporary: Path, out: Path) -> None:

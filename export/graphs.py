@@ -14,8 +14,8 @@ from torch import Tensor, nn
 from ..models import ImageFeatures, Inter2Former
 from ..models.configuration import PATCH_SIZE
 from ..models.custom_op import exporting
+from ..models.dynamic_hybrid_attention import FirstBlock
 from ..models.dynamic_local_upsampling import crop_tokens, edge_terms, local_box, local_upsample_2x
-from ..models.dynamic_prompt_embedding import add_prompt
 from ..models.edge_detector import edge_taps, fold_lateral
 
 LEVELS = 4
@@ -23,16 +23,22 @@ EDGE_KINDS = ("edge{}", "edge_rows{}", "edge_columns{}", "edge_corners{}")
 Shape = tuple[str | int, ...]
 Dynamic = dict[int, Any]  # axis to torch.export.Dim
 EDGE_NAMES = tuple(kind.format(level) for level in range(LEVELS) for kind in EDGE_KINDS)
+FIRST_NAMES = ("background_qkv", "first_qkv", "first_attention", "first_lse")  # the fields of FirstBlock
 
 
 def encoder_outputs(model: Inter2Former, features: ImageFeatures) -> tuple[Tensor, ...]:
-    """embed [h, w, C] and then, level by level, what `edge_terms` makes of the edge maps (named `EDGE_NAMES`)."""
+    """Everything about an image that does not depend on clicks.
+
+    embed [h, w, C]; what the first block makes of it (named `FIRST_NAMES`); and then, level by level, what `edge_terms`
+    makes of the edge maps (named `EDGE_NAMES`).
+    """
     terms: list[Tensor] = []
     for level, (upsampler, edge) in enumerate(zip(model.decode_head.levels, features.edges, strict=True)):
         conv = upsampler.conv
         assert conv.bias is not None
         terms += edge_terms(edge, conv.weight, conv.bias, 2 ** (level + 1))
-    return (features.embed.permute(1, 2, 0), *terms)
+    embed = features.embed.permute(1, 2, 0)
+    return (embed, *model.neck.first(embed), *terms)
 
 
 class EncoderGraph(nn.Module):
@@ -41,11 +47,12 @@ class EncoderGraph(nn.Module):
     def __init__(self, model: Inter2Former) -> None:
         super().__init__()
         self.model = model
-        size = model.config.geometry.size
+        geometry = model.config.geometry
         model.backbone.fold_padding()
-        with torch.no_grad():
-            self.plans = model.backbone.plans(size, size)
-
+        self.plans = None  # planned in the graph, for every image's own grid
+        if geometry.mode == "square":
+            with torch.no_grad():
+                self.plans = model.backbone.plans(geometry.size, geometry.size)
         edge_detector, levels = model.edge_detector, model.decode_head.levels
         laterals = list(edge_detector.lateral_convs)[::-1]
         self.taps: list[tuple[Tensor, Tensor]] = []
@@ -60,10 +67,10 @@ class EncoderGraph(nn.Module):
         if not exporting():
             return encoder_outputs(self.model, self.model.encode(inputs, self.plans))
         embed = self.model.backbone(inputs, self.plans)[0].permute(1, 2, 0)
-        return embed, *self.edge_outputs(inputs)
+        return embed, *self.model.neck.first(embed), *self.edge_outputs(inputs)
 
     def edge_outputs(self, inputs: Tensor) -> tuple[Tensor, ...]:
-        """The outputs behind `embed`, from the normalised image, as ops of a graph."""
+        """The edge terms of every level (named `EDGE_NAMES`), from the normalised image, as ops of a graph."""
         terms: list[Tensor] = []
         pyramid = self.model.edge_detector.pyramid(inputs)[::-1]
         for index, (x, taps, level) in enumerate(zip(pyramid, self.taps, self.model.decode_head.levels, strict=True)):
@@ -103,12 +110,15 @@ class DecoderGraph(nn.Module):
         offset: Tensor,
         boundary: Tensor,
         other: Tensor,
+        changed: Tensor,
+        first: list[Tensor],
         edges: list[Tensor],
         threshold: Tensor,
     ) -> tuple[Tensor, Tensor, Tensor]:
         """See ARCHITECTURE.md for shapes."""
         grid = torch.cat([torch.tensor([embed.shape[0]]), torch.tensor([embed.shape[1]])])
-        x = self.neck.attend(add_prompt(embed, prompt, offset, self.background), boundary, other, grid)
+        known = (FirstBlock(*first), changed)
+        x = self.neck.attend_prompted(embed, prompt, offset, self.background, boundary, other, grid, *known)
         localisation = self.head.localise(x, grid)
         box = local_box(localisation, threshold)
         crop = crop_tokens(x, grid, box)
@@ -149,9 +159,14 @@ def encoder_spec(model: Inter2Former) -> GraphSpec:
     """The encoder, for images of any size."""
     image = torch.zeros(96, 80, 3, dtype=torch.uint8)
     dynamic = ({0: torch.export.Dim.DYNAMIC, 1: torch.export.Dim.DYNAMIC},)
-    side = model.config.geometry.size // PATCH_SIZE
-    dims = model.config.decode_head.embed_dim
-    outputs = {"embed": (side, side, dims), **_edge_shapes(model, side, side)}
+    rows: int | str = "rows"
+    columns: int | str = "columns"
+    tokens: int | str = "rows*columns"
+    if model.config.geometry.mode == "square":
+        rows = columns = model.config.geometry.size // PATCH_SIZE
+        tokens = rows * columns
+    embed = {"embed": (rows, columns, model.config.decode_head.embed_dim)}
+    outputs = {**embed, **_first_shapes(model, tokens), **_edge_shapes(model, rows, columns)}
     return GraphSpec(EncoderGraph(model), (image,), dynamic, {"image": ("height", "width", 3)}, outputs)
 
 
@@ -171,6 +186,8 @@ def decoder_spec(model: Inter2Former) -> GraphSpec:
     """The decoder, for any token grid, region, split of the tokens and box."""
     # The traced sizes are all different so that no two dimensions are taken for one.
     h, w, c = 6, 7, model.config.neck.embed_dim
+    named_first = _first_shapes(model, "rows*columns")
+    first = [torch.zeros([int(size) for size in shape]) for shape in _first_shapes(model, h * w).values()]
     named = _edge_shapes(model, "rows", "columns")
     edges = [torch.zeros([int(size) for size in shape]) for shape in _edge_shapes(model, h, w).values()]
     arguments = (
@@ -179,6 +196,8 @@ def decoder_spec(model: Inter2Former) -> GraphSpec:
         torch.zeros(2, dtype=torch.int64),
         torch.arange(10),
         torch.arange(10, h * w),
+        torch.arange(9),
+        first,
         edges,
         torch.tensor(model.config.decode_head.threshold),
     )
@@ -187,13 +206,17 @@ def decoder_spec(model: Inter2Former) -> GraphSpec:
     edge_planes = [
         {axis: varies for axis, size in enumerate(shape) if isinstance(size, str)} for shape in named.values()
     ]
-    dynamic: tuple[Dynamic | list[Dynamic], ...] = (plane, plane, {}, {0: varies}, {0: varies}, edge_planes, {})
+    line: Dynamic = {0: varies}
+    lists = (line, line, line, [line] * len(first))
+    dynamic: tuple[Dynamic | list[Dynamic], ...] = (plane, plane, {}, *lists, edge_planes, {})
     inputs: dict[str, Shape] = {
         "embed": ("rows", "columns", c),
         "prompt": ("region_rows", "region_columns", c),
         "offset": (2,),
         "boundary": ("boundary_tokens",),
         "other": ("other_tokens",),
+        "changed": ("changed_tokens",),
+        **named_first,
         **named,
         "threshold": (),
     }
@@ -203,6 +226,13 @@ def decoder_spec(model: Inter2Former) -> GraphSpec:
         "localisation": ("rows", "columns"),
     }
     return GraphSpec(DecoderGraph(model), arguments, dynamic, inputs, outputs)
+
+
+def _first_shapes(model: Inter2Former, tokens: int | str) -> dict[str, Shape]:
+    """Shapes of the first block's part of an encoded image for a number of tokens or its name."""
+    neck = model.config.neck
+    columns = (3 * neck.attention_dim, 3 * neck.attention_dim, neck.attention_dim, neck.attention_heads)
+    return {name: (tokens, width) for name, width in zip(FIRST_NAMES, columns, strict=True)}
 
 
 def _edge_shapes(model: Inter2Former, rows: int | str, columns: int | str) -> dict[str, Shape]:

@@ -25,7 +25,7 @@ _ONNX_TYPES = {
     torch.float32: onnx.TensorProto.FLOAT,
 }
 OUTPUT_TYPES = {"box": onnx.TensorProto.INT64}  # every other output is float32
-_WEIGHT_TYPES = (onnx.TensorProto.FLOAT, onnx.TensorProto.INT8)
+_WEIGHT_TYPES = (onnx.TensorProto.FLOAT, onnx.TensorProto.FLOAT16, onnx.TensorProto.INT8)
 DEFAULTED_INPUTS = ("threshold",)
 
 

@@ -17,7 +17,8 @@ from ..runtime import labels as label_map
 from ..runtime.box import Box, whole
 from ..runtime.graph import Graph
 from .calibration import cosine
-from .graphs import EDGE_NAMES, encoder_outputs
+from .graphs import EDGE_NAMES, FIRST_NAMES, encoder_outputs
+from .storage import round_weights
 
 Floats = NDArray[np.float32]
 
@@ -146,6 +147,8 @@ def verify_bundle(
         load_state_dict(model, read_checkpoint(checkpoint), str(checkpoint))
     except CheckpointError as error:
         raise CheckpointError(f"{error} (the configuration is the one in {bundle}/manifest.json)") from None
+    if segmenter.manifest.source.get("stored_as") == "float16":
+        round_weights(model)
     report = Report(Path(bundle), Path(checkpoint), segmenter.ops, segmenter.manifest.precision)
     return _compare(segmenter, model, report, image, clicks)
 
@@ -155,23 +158,21 @@ def _compare(
 ) -> Report:
     encoded = segmenter.encode(image)
     features = model.encode(model.preprocess(torch.from_numpy(np.ascontiguousarray(image))))
-    names = ("embed", *EDGE_NAMES)
-    pairs = [
-        (encoded.arrays[name], expected.numpy())
-        for name, expected in zip(names, encoder_outputs(model, features), strict=True)
-    ]
-    report.cosine = cosine(*pairs[0])
+    expected_arrays = encoder_outputs(model, features)
+    report.cosine = cosine(encoded.arrays["embed"], expected_arrays[0].numpy())
     exact = features  # what the masks are compared with
-    if report.precision == "int8":
-        del pairs[0]
+    if report.precision == "int8":  # everything behind the embedding is compared on equal inputs
         embed = torch.from_numpy(encoded.arrays["embed"].copy()).permute(2, 0, 1)
-        features = ImageFeatures(embed, features.edges)  # the decoder is compared on equal inputs
-    report.differences.append(_difference("encoder", pairs))
+        features = ImageFeatures(embed, features.edges)
+        expected_arrays = encoder_outputs(model, features)
+    names = ("embed", *FIRST_NAMES, *EDGE_NAMES)
+    pairs = zip(names, expected_arrays, strict=True)
+    report.differences.append(_difference("encoder", [(encoded.arrays[name], t.numpy()) for name, t in pairs]))
 
     prompt_graph = Graph(segmenter.bundle, segmenter.manifest, "prompt", segmenter.threads)
     target = _ellipse(encoded.height, encoded.width)
     mask = np.zeros_like(target)
-    ours, theirs = (label_map.initial(segmenter.size, segmenter.size) for _ in range(2))
+    ours, theirs = (label_map.initial(*encoded.geometry.extent) for _ in range(2))
     prompts, logits = [], []
     for _ in progress(range(clicks), "verify", total=clicks):
         x, y, positive = _next_click(target, mask)
@@ -182,7 +183,8 @@ def _compare(
         (prompt,) = prompt_graph.run(["prompt"], {"labels": part})
         prompts.append((prompt, model.neck.embed_labels(torch.from_numpy(part)).numpy()))
         found, box = segmenter.decode(encoded, ours)
-        logits.append(_on_common_box(segmenter, found, box, *_decode_torch(model, features, ours)))
+        expected, expected_box = _decode_torch(model, features, ours)
+        logits.append(_on_common_box(segmenter.manifest.outside_logit, found, box, expected, expected_box))
         mask = _finish(segmenter, encoded, ours, found, box)
         torch_mask = _finish(segmenter, encoded, theirs, *_decode_torch(model, exact, theirs))
         report.clicks.append(ClickResult(x, y, positive, _iou(mask, torch_mask)))
@@ -205,14 +207,14 @@ def _finish(
     return encoded.geometry.mask(logits, positive, box, segmenter.manifest.outside_logit)
 
 
-def _on_common_box(segmenter: Segmenter, a: Floats, a_box: Box, b: Floats, b_box: Box) -> tuple[Floats, Floats]:
+def _on_common_box(outside: float, a: Floats, a_box: Box, b: Floats, b_box: Box) -> tuple[Floats, Floats]:
     """Both over the hull of their boxes, which differ when a localisation value lies on the threshold."""
     hull = a_box.hull(b_box)
     maps = []
     for logits, box in ((a, a_box), (b, b_box)):
-        whole_map = np.full((segmenter.size, segmenter.size), segmenter.manifest.outside_logit, dtype=np.float32)
-        whole_map[box.slices] = logits
-        maps.append(whole_map[hull.slices])
+        common = np.full((hull.height, hull.width), outside, dtype=np.float32)
+        common[box.within(hull).slices] = logits
+        maps.append(common)
     return maps[0], maps[1]
 
 

@@ -4,7 +4,8 @@ Each subcommand is a module of `commands/` with `HELP`, `add_arguments(parser)` 
 import nothing heavy at their top, so that `--help` and a mistyped option answer at once.
 
 Exit status: 0 done; 2 wrong arguments; the `exit_code` of the error's class (see errors.py); 12 `verify` found
-differences out of tolerance; 70 a bug; 71 not enough memory; 130 interrupted; 141 the reader of our output went away.
+differences out of tolerance; 13 `encode` could not do some images; 70 a bug; 71 not enough memory; 130 interrupted;
+141 the reader of our output went away.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from collections.abc import Sequence
 from types import ModuleType
 
 from . import __version__
-from .commands import demo, export, info, segment, verify
+from .commands import annotate, demo, encode, eval, export, info, segment, verify
 from .errors import Inter2FormerError
 
 PROGRAM = "inter2former"
@@ -28,6 +29,9 @@ COMMANDS: dict[str, ModuleType] = {
     "verify": verify,
     "info": info,
     "segment": segment,
+    "encode": encode,
+    "eval": eval,
+    "annotate": annotate,
     "demo": demo,
 }
 

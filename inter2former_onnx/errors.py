@@ -62,3 +62,9 @@ class EmbeddingError(Inter2FormerError):
     """An encoded-image file that is unreadable or belongs to another bundle."""
 
     exit_code = 10
+
+
+class AnnotationError(Inter2FormerError):
+    """A folder of annotations that is damaged, belongs to other pictures, or was changed by somebody else."""
+
+    exit_code = 14

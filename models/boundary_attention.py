@@ -6,6 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from .custom_op import emit, exporting
 from .rotary import rotary_tables, rotate
 
 
@@ -25,13 +26,44 @@ def boundary_attention(
     Returns:
         [Nb, D]
     """
-    columns = int(grid[1])
-    index = torch.arange(k.shape[0], device=k.device)
-    cos, sin = rotary_tables(
-        index.div(columns, rounding_mode="floor").to(k.dtype), (index % columns).to(k.dtype), freqs
-    )
-    heads = (num_heads, -1)
-    q = rotate(q.unflatten(1, heads).transpose(0, 1), cos[boundary], sin[boundary])
-    k = rotate(k.unflatten(1, heads).transpose(0, 1), cos, sin)
-    out = F.scaled_dot_product_attention(q[None], k[None], v.unflatten(1, heads).transpose(0, 1)[None])[0]
+    q = _rotated(q, boundary, grid, freqs, num_heads)
+    k = _rotated(k, torch.arange(k.shape[0], device=k.device), grid, freqs, num_heads)
+    out = F.scaled_dot_product_attention(q[None], k[None], _heads(v, num_heads)[None])[0]
     return out.transpose(0, 1).flatten(1)
+
+
+def first_attention(qkv: Tensor, grid: Tensor, freqs: Tensor, num_heads: int) -> tuple[Tensor, Tensor]:
+    """Boundary attention of all tokens, and what it takes to exchange some of its keys afterwards.
+
+    Args:
+        qkv: [N, 3D], the columns of q, k and v side by side.
+        grid, freqs, num_heads: see `boundary_attention`.
+
+    Returns:
+        [N, D], and the logarithm of each softmax's denominator, [N, num_heads].
+    """
+    if exporting():
+        n, d = qkv.shape[0], qkv.shape[1] // 3
+        attended, lse = emit(
+            "FirstAttention", (qkv, grid, freqs), [qkv.dtype, qkv.dtype], [(n, d), (n, num_heads)], num_heads=num_heads
+        )
+        return attended, lse
+    q, k, v = qkv.chunk(3, dim=1)
+    tokens = torch.arange(qkv.shape[0], device=qkv.device)
+    q, k = (_rotated(part, tokens, grid, freqs, num_heads) for part in (q, k))
+    scores = q @ k.transpose(1, 2) * q.shape[2] ** -0.5
+    out = torch.softmax(scores, dim=2) @ _heads(v, num_heads)
+    return out.transpose(0, 1).flatten(1), torch.logsumexp(scores, dim=2).T
+
+
+def _heads(x: Tensor, num_heads: int) -> Tensor:
+    """[n, D] -> [heads, n, D / heads]."""
+    return x.unflatten(1, (num_heads, -1)).transpose(0, 1)
+
+
+def _rotated(x: Tensor, tokens: Tensor, grid: Tensor, freqs: Tensor, num_heads: int) -> Tensor:
+    """Rows of tokens, rotated by their places on the grid: [n, D] -> [heads, n, D / heads]."""
+    columns = int(grid[1])
+    rows = tokens.div(columns, rounding_mode="floor").to(x.dtype)
+    cos, sin = rotary_tables(rows, (tokens % columns).to(x.dtype), freqs)
+    return rotate(_heads(x, num_heads), cos, sin)

@@ -7,13 +7,14 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal, TypeVar, get_args
 
 from ..errors import ConfigError
 
 PRESET_FOLDER = Path(__file__).parent / "presets"
 PATCH_SIZE = 16  # pixels per token side; the prompt convolutions and the upsampling levels are tied to 2**4
 
+GeometryMode = Literal["square", "fit"]
 ConfigT = TypeVar("ConfigT")
 
 
@@ -94,9 +95,13 @@ class DecodeHeadConfig:
 
 @dataclass(frozen=True)
 class GeometryConfig:
-    """How an image becomes the model's input: zero-padded to a square, resized to `size` pixels (docs/model.md 1)."""
+    """How an image becomes the model's input: zero-padded to a square, resized to `size` pixels (docs/model.md 1).
 
-    mode: Literal["square"] = "square"
+    `square` computes all of the square, as the published evaluation does; `fit` only the tokens that the image reaches.
+    The square's side is the image's longer side, rounded up to a multiple of `size_divisor`.
+    """
+
+    mode: GeometryMode = "square"
     size: int = 1024
     size_divisor: int = 256
 
@@ -274,7 +279,9 @@ def _check(config: ModelConfig) -> None:
     require(
         config.channel_order in ("bgr", "rgb"), f"channel_order must be 'bgr' or 'rgb', found {config.channel_order!r}"
     )
-    require(geometry.mode == "square", f"geometry.mode must be 'square', found {geometry.mode!r}")
+    require(
+        geometry.mode in get_args(GeometryMode), f"geometry.mode must be 'square' or 'fit', found {geometry.mode!r}"
+    )
     require(geometry.size % PATCH_SIZE == 0, f"geometry.size must be a multiple of {PATCH_SIZE}, found {geometry.size}")
     require(len(config.mean) == 3 and len(config.std) == 3, "mean and std must have three values each")
     require(backbone.in_dim == 3, f"backbone.in_dim must be 3, found {backbone.in_dim}")

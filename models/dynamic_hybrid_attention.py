@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .boundary_attention import boundary_attention
+from .boundary_attention import boundary_attention, first_attention
 from .boundary_tokens import boundary_gather, boundary_scatter
 from .bsq_attention import BSQAttention, bsq_attention
 from .configuration import NeckConfig
 from .custom_op import emit, exporting
+from .dynamic_prompt_embedding import add_prompt
 from .hybrid_mixture_of_experts import HybridMixtureOfExperts
 from .projections import norm_projection
 from .rotary import POSITION_RATIO, rotary_frequencies
@@ -54,6 +58,101 @@ def hybrid_attention(
     return x + F.linear(boundary_scatter(out_boundary, out_other, boundary, other), proj_weight, proj_bias)
 
 
+class FirstBlock(NamedTuple):
+    """What the first block makes of an image before anybody clicked; every click finds most of it unchanged.
+
+    "First map" is the label map on which everything is unknown, the one before the first click.
+
+    Attributes:
+        background_qkv: [N, 3D] q, k and v of every token with the background's prompt.
+        qkv: [N, 3D] q, k and v of every token under the first map.
+        attention: [N, D] boundary attention of every token under the first map.
+        lse: [N, heads] the logarithm of the sum of exponentials that `attention` was divided by.
+    """
+
+    background_qkv: Tensor
+    qkv: Tensor
+    attention: Tensor
+    lse: Tensor
+
+
+def prompt_projection(
+    embed: Tensor,
+    prompt: Tensor,
+    offset: Tensor,
+    background: Tensor,
+    norm_weight: Tensor,
+    norm_bias: Tensor,
+    weight: Tensor,
+    bias: Tensor,
+    background_qkv: Tensor,
+    first_qkv: Tensor,
+    changed: Tensor,
+    epsilon: float,
+) -> tuple[Tensor, Tensor]:
+    """The prompt joins the image embedding, then LayerNorm and a linear layer.
+
+    Args:
+        embed, prompt, offset, background: see `add_prompt`.
+        norm_weight, norm_bias, weight, bias, epsilon: see `norm_projection`.
+        background_qkv, first_qkv: see FirstBlock; what the result is known to be for the tokens outside the region, and
+            for those inside it that are not in `changed`. This form has no use for them.
+        changed: int64 [n], ascending, the tokens whose prompt is not the first map's.
+
+    Returns:
+        [N, C] tokens and [N, P].
+    """
+    if exporting():
+        n, c = embed.shape[0] * embed.shape[1], embed.shape[2]
+        inputs = (embed, prompt, offset, background, norm_weight, norm_bias, weight, bias)
+        known = (background_qkv, first_qkv, changed)
+        x, qkv = emit(
+            "PromptProjection",
+            (*inputs, *known),
+            [embed.dtype, embed.dtype],
+            [(n, c), (n, weight.shape[0])],
+            epsilon=epsilon,
+        )
+        return x, qkv
+    x = add_prompt(embed, prompt, offset, background)
+    return x, norm_projection(x, norm_weight, norm_bias, weight, bias, epsilon)
+
+
+def prompted_attention(
+    x: Tensor,
+    qkv: Tensor,
+    boundary: Tensor,
+    other: Tensor,
+    grid: Tensor,
+    freqs: Tensor,
+    code_weight: Tensor,
+    code_bias: Tensor,
+    codebook: Tensor,
+    proj_weight: Tensor,
+    proj_bias: Tensor,
+    first_qkv: Tensor,
+    first_attention: Tensor,
+    first_lse: Tensor,
+    changed: Tensor,
+    num_heads: int,
+) -> Tensor:
+    """`hybrid_attention` of the first block, most of whose work may have been done when the image was encoded.
+
+    Args:
+        x ... proj_bias, num_heads: see `hybrid_attention`.
+        first_qkv, first_attention, first_lse: see FirstBlock. This form has no use for them.
+        changed: int64 [n], ascending; outside it, qkv is first_qkv.
+
+    Returns:
+        [N, C]
+    """
+    inputs = (x, qkv, boundary, other, grid, freqs, code_weight, code_bias, codebook, proj_weight, proj_bias)
+    if exporting():
+        known = (first_qkv, first_attention, first_lse, changed)
+        return emit("PromptedAttention", (*inputs, *known), [x.dtype], [x.shape], num_heads=num_heads)[0]
+    return hybrid_attention(*inputs, num_heads)
+
+
 class DynamicHybridAttention(nn.Module):
     """One block: hybrid attention, then the hybrid mixture of experts, both pre-norm with residuals."""
 
@@ -74,20 +173,48 @@ class DynamicHybridAttention(nn.Module):
 
     def forward(self, x: Tensor, boundary: Tensor, other: Tensor, grid: Tensor) -> Tensor:
         """x: [N, C]; boundary, other: int64 token indices; grid: int64 [2] (rows, columns) -> [N, C]."""
-        norm, bsq = self.norm1, self.bsq_attn
+        norm = self.norm1
         qkv = norm_projection(x, norm.weight, norm.bias, self.qkv_proj.weight, self.qkv_proj.bias, norm.eps)
-        x = hybrid_attention(
-            x,
-            qkv,
-            boundary,
-            other,
-            grid,
-            self.freqs,
-            bsq.code_proj.weight,
-            bsq.code_proj.bias,
-            bsq.codebook,
-            self.o_proj.weight,
-            self.o_proj.bias,
-            self.num_heads,
+        x = hybrid_attention(x, qkv, boundary, other, grid, self.freqs, *self._attention_weights(), self.num_heads)
+        return self.ffn(x, boundary, self.norm2)
+
+    def first(self, embed: Tensor, prompt: Tensor, background: Tensor) -> FirstBlock:
+        """What this block, as the first one, does with an image whatever will be clicked.
+
+        Args:
+            embed: [h, w, C].
+            prompt: [h, w, C] of the first map.
+            background: [C].
+        """
+        norm, linear = self.norm1, self.qkv_proj
+        weights = (norm.weight, norm.bias, linear.weight, linear.bias, norm.eps)
+        background_qkv = norm_projection((embed + background).flatten(0, 1), *weights)
+        qkv = norm_projection((embed + prompt).flatten(0, 1), *weights)
+        grid = torch.cat([torch.tensor([embed.shape[0]]), torch.tensor([embed.shape[1]])])
+        return FirstBlock(background_qkv, qkv, *first_attention(qkv, grid, self.freqs, self.num_heads))
+
+    def forward_prompted(
+        self,
+        embed: Tensor,
+        prompt: Tensor,
+        offset: Tensor,
+        background: Tensor,
+        boundary: Tensor,
+        other: Tensor,
+        grid: Tensor,
+        first: FirstBlock,
+        changed: Tensor,
+    ) -> Tensor:
+        """The prompt joins the embedding (see `add_prompt`), then `forward`; `first` and `changed` spare work."""
+        norm, linear = self.norm1, self.qkv_proj
+        weights = (norm.weight, norm.bias, linear.weight, linear.bias)
+        known = (first.background_qkv, first.qkv, changed)
+        x, qkv = prompt_projection(embed, prompt, offset, background, *weights, *known, norm.eps)
+        x = prompted_attention(
+            x, qkv, boundary, other, grid, self.freqs, *self._attention_weights(), *first[1:], changed, self.num_heads
         )
         return self.ffn(x, boundary, self.norm2)
+
+    def _attention_weights(self) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
+        bsq, proj = self.bsq_attn, self.o_proj
+        return bsq.code_proj.weight, bsq.code_proj.bias, bsq.codebook, proj.weight, proj.bias

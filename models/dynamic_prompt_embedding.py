@@ -8,6 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from .boundary_tokens import UNKNOWN
 from .configuration import PATCH_SIZE, NeckConfig
 from .custom_op import emit, exporting
 
@@ -81,9 +82,6 @@ def add_prompt(embed: Tensor, prompt: Tensor, offset: Tensor, background: Tensor
     Returns:
         [h * w, C]
     """
-    if exporting():
-        h, w, c = embed.shape
-        return emit("AddPrompt", (embed, prompt, offset, background), [embed.dtype], [(h * w, c)])[0]
     row, column = int(offset[0]), int(offset[1])
     added = background.expand_as(embed).clone()
     added[row : row + prompt.shape[0], column : column + prompt.shape[1]] = prompt
@@ -118,6 +116,11 @@ class DynamicPromptEmbedding(nn.Module):
             shape = (height // PATCH_SIZE, width // PATCH_SIZE, convolutions[-1].out_channels)
             return emit("PromptEmbed", (labels, self.ref_embeds.weight, *weights), [torch.float32], [shape])[0]
         return prompt_embed(labels, self.ref_embeds.weight, *weights)
+
+    def first_prompt(self, height: int, width: int) -> Tensor:
+        """The prompt of the map before the first click, everything unknown: pixels -> [height / 16, width / 16, C]."""
+        device = self.ref_embeds.weight.device
+        return self.embed_labels(torch.full((height, width), UNKNOWN, dtype=torch.uint8, device=device))
 
     def background(self) -> Tensor:
         """What the convolutions give in the middle of possible background: [C]."""

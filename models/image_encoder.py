@@ -74,9 +74,11 @@ class ChannelsLast(nn.Module):
 class ImageEncoder(nn.Module):
     """The image, at full size and as small copies, to one embedding per 16 x 16 pixels."""
 
-    def __init__(self, config: BackboneConfig) -> None:
+    def __init__(self, config: BackboneConfig, square: int | None = None) -> None:
+        """`square`: the side in pixels of which every image is the upper left part (geometry `fit`); else None."""
         super().__init__()
         self.config = config
+        self.square = square
         dim, out_dim = config.embed_dim, config.final_embed_dim
         head_dim = dim // config.num_heads
         self.scales = 1 + len(config.downsample_sizes)
@@ -100,11 +102,22 @@ class ImageEncoder(nn.Module):
         patch = self.config.patch_size
         return [(height // patch, width // patch), *((size // patch,) * 2 for size in self.config.downsample_sizes)]
 
+    def whole(self, grid: tuple[int, int]) -> tuple[int, int]:
+        """Token rows and columns of the square that the full-size grid is a part of: the grid itself without one."""
+        return grid if self.square is None else (self.square // self.config.patch_size,) * 2
+
     def plans(self, height: int, width: int) -> tuple[WindowPlan, WindowPlan]:
-        """The plain and the shifted arrangement of windows, for even and odd blocks."""
-        grids, frequencies = self.grids(height, width), self.rope.freqs * POSITION_RATIO
-        plain = plan_windows(grids, self.config.window_size, False, frequencies)
-        return plain, plan_windows(grids, self.config.window_size, True, frequencies)
+        """The plain and the shifted arrangement of windows, for even and odd blocks.
+
+        A scale is shifted, by half a window, only if a side of its grid exceeds the window. A part of a square is
+        arranged as the square is.
+        """
+        window, grids = self.config.window_size, self.grids(height, width)
+        sides = [max(self.whole(grids[0])), *(max(grid) for grid in grids[1:])]
+        offsets = [window // 2 if side > window else 0 for side in sides]
+        frequencies = self.rope.freqs * POSITION_RATIO
+        plain = plan_windows(grids, [0] * len(grids), window, frequencies)
+        return plain, plan_windows(grids, offsets, window, frequencies)
 
     def fold_padding(self) -> None:
         """What `WindowAttention.fold_padding` does, for every block."""
@@ -116,7 +129,7 @@ class ImageEncoder(nn.Module):
         """Encode normalised images.
 
         Args:
-            image: float32 [batch, 3, H, W]; H and W are multiples of 16.
+            image: float32 [batch, 3, H, W]; H and W are multiples of 16, and at most `square`.
             plans: of that size, if they are at hand (an export makes constants of them).
 
         Returns:
@@ -124,10 +137,13 @@ class ImageEncoder(nn.Module):
         """
         height, width = image.shape[-2:]
         grids = self.grids(height, width)
-        tokens = [self.patch_embed(image) + self.position_embedding(grids[0])]
+        tokens = [self.patch_embed(image) + self.position_embedding(self.whole(grids[0]), grids[0])]
+        around = image  # the small copies are the whole square's
+        if self.square is not None:
+            around = F.pad(image, (0, self.square - width, 0, self.square - height))
         for size, grid in zip(self.config.downsample_sizes, grids[1:], strict=True):
-            copy = F.interpolate(image, size=(size, size), mode="bilinear", align_corners=False)
-            tokens.append(self.patch_embed(copy) + self.position_embedding(grid))
+            copy = F.interpolate(around, size=(size, size), mode="bilinear", align_corners=False)
+            tokens.append(self.patch_embed(copy) + self.position_embedding(grid, grid))
         x = torch.cat(tokens, dim=1)
         if exporting():
             x = x[0]  # the ops of a graph take one image's tokens
@@ -145,11 +161,12 @@ class ImageEncoder(nn.Module):
         fused = fused.view(-1, rows, columns, self.config.final_embed_dim).permute(0, 3, 1, 2)
         return self.out_conv(fused).permute(0, 3, 1, 2)
 
-    def position_embedding(self, grid: tuple[int, int]) -> Tensor:
-        """The learned grid of positions, bilinearly resized: [1, rows * columns, dim]."""
+    def position_embedding(self, whole: tuple[int, int], grid: tuple[int, int]) -> Tensor:
+        """The learned positions, bilinearly resized to `whole`, and of that `grid`: [1, rows * columns, dim]."""
         side = self.config.img_size // self.config.patch_size
         learned = self.pos_embed[:, 1:].transpose(1, 2).unflatten(2, (side, side))
-        return F.interpolate(learned, size=grid, mode="bilinear", align_corners=False).flatten(2).transpose(1, 2)
+        resized = F.interpolate(learned, size=whole, mode="bilinear", align_corners=False)
+        return resized[:, :, : grid[0], : grid[1]].flatten(2).transpose(1, 2)
 
     def fuse_scales(self, x: Tensor, grids: list[tuple[int, int]], level: int) -> Tensor:
         """Bring every scale to the full grid and join them: [..., all tokens, dim] -> [..., h * w, out_dim]."""
@@ -157,7 +174,8 @@ class ImageEncoder(nn.Module):
         resized = [parts[0]]
         for part, grid in zip(parts[1:], grids[1:], strict=True):
             small = part.transpose(-1, -2).reshape(-1, self.config.embed_dim, *grid)
-            large = F.interpolate(small, size=grids[0], mode="bilinear", align_corners=False)
+            large = F.interpolate(small, size=self.whole(grids[0]), mode="bilinear", align_corners=False)
+            large = large[:, :, : grids[0][0], : grids[0][1]]
             resized.append(large.flatten(2).transpose(1, 2).reshape(*x.shape[:-2], -1, self.config.embed_dim))
         norm = self.multi_scale_fusion[level]
         return self.lateral_convs[level](torch.cat([norm(part) for part in resized], dim=-1))

@@ -33,7 +33,8 @@ class Inter2Former(nn.Module):
         self.config = config
         self.preprocess = Preprocess(config)
         self.edge_detector = EdgeDetector(config.edge_detector, config.mean, config.std)
-        self.backbone = ImageEncoder(config.backbone)
+        geometry = config.geometry
+        self.backbone = ImageEncoder(config.backbone, geometry.size if geometry.mode == "fit" else None)
         self.neck = Neck(config.neck, config.routing)
         self.decode_head = DynamicLocalUpsampling(config.decode_head, config.edge_detector.dims)
 

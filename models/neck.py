@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from .boundary_tokens import route
 from .configuration import PATCH_SIZE, NeckConfig
-from .dynamic_hybrid_attention import DynamicHybridAttention
+from .dynamic_hybrid_attention import DynamicHybridAttention, FirstBlock
 from .dynamic_prompt_embedding import DynamicPromptEmbedding, add_prompt, region_of_interest
 
 
@@ -48,3 +48,31 @@ class Neck(DynamicPromptEmbedding):
         for block in self.blocks:
             x = block(x, boundary, other, grid)
         return x
+
+    def first(self, embed: Tensor) -> FirstBlock:
+        """What the first block does with an image whatever will be clicked. embed: [h, w, C]."""
+        prompt = self.first_prompt(embed.shape[0] * PATCH_SIZE, embed.shape[1] * PATCH_SIZE)
+        return self._block(0).first(embed, prompt, self.background())
+
+    def attend_prompted(
+        self,
+        embed: Tensor,
+        prompt: Tensor,
+        offset: Tensor,
+        background: Tensor,
+        boundary: Tensor,
+        other: Tensor,
+        grid: Tensor,
+        first: FirstBlock,
+        changed: Tensor,
+    ) -> Tensor:
+        """`add_prompt` and `attend`, with what is known of the first block: see its `forward_prompted`."""
+        x = self._block(0).forward_prompted(embed, prompt, offset, background, boundary, other, grid, first, changed)
+        for block in self.blocks[1:]:
+            x = block(x, boundary, other, grid)
+        return x
+
+    def _block(self, index: int) -> DynamicHybridAttention:
+        block = self.blocks[index]
+        assert isinstance(block, DynamicHybridAttention)
+        return block

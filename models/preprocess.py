@@ -1,24 +1,29 @@
-"""From an 8-bit image to the model's input (docs/model.md 1): normalise, zero-pad to a square, bilinear resize."""
+"""From an 8-bit image to the model's input (docs/model.md 1): normalise, zero-pad to a square, bilinear resize.
+
+Geometry `fit` takes the upper left part of that square that holds the image, in whole tokens.
+"""
 
 from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
 
-from .configuration import ModelConfig
+from .configuration import PATCH_SIZE, ModelConfig
 from .custom_op import emit, exporting
 
 
-def _taps(padded: Tensor, length: Tensor, size: int) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
+def _taps(padded: Tensor, length: Tensor, size: int, count: int) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
     """Bilinear taps along one axis (half-pixel centres, no antialias), as PyTorch computes them in float32.
 
+    Of the `size` samples that `padded` become, the first `count`.
+
     Returns:
-        lower and upper source index [size] within the image, the upper one's weight [size], and 1 or 0 for whether
+        lower and upper source index [count] within the image, the upper one's weight [count], and 1 or 0 for whether
         each of the two lies in the image (else it is padding).
     """
     scale = padded.to(torch.float32) / size
     # In double and rounded once: PyTorch's kernel has a fused multiply-add here.
-    position = (torch.arange(size, dtype=torch.float64) + 0.5) * scale.to(torch.float64) - 0.5
+    position = (torch.arange(count, dtype=torch.float64) + 0.5) * scale.to(torch.float64) - 0.5
     source = torch.clamp(position.to(torch.float32), min=0.0)
     lower = source.to(torch.int64)
     upper = torch.minimum(lower + 1, padded - 1)
@@ -76,20 +81,31 @@ class Preprocess(nn.Module):
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
+        self.fit = config.geometry.mode == "fit"
         self.size = config.geometry.size
         self.divisor = config.geometry.size_divisor
         self.reverse = config.channel_order == "bgr"
         self.register_buffer("mean", torch.tensor(config.mean), persistent=False)
         self.register_buffer("std", torch.tensor(config.std), persistent=False)
 
+    def extent(self, height: int, width: int) -> tuple[int, int]:
+        """Rows and columns of the model's input for an image of this size; both are `size` unless the geometry fits."""
+        if not self.fit:
+            return self.size, self.size
+        square = -(-torch.sym_max(height, width) // self.divisor) * self.divisor
+        step = PATCH_SIZE * square
+        rows, columns = (height * self.size + step - 1) // step, (width * self.size + step - 1) // step
+        return PATCH_SIZE * rows, PATCH_SIZE * columns
+
     def forward(self, image: Tensor) -> Tensor:
-        """uint8 [H, W, 3], RGB -> float32 [1, 3, size, size] in the configured channel order."""
+        """uint8 [H, W, 3], RGB -> float32 [1, 3, *extent(H, W)] in the configured channel order."""
         height = torch.tensor(image.shape[0])
         width = torch.tensor(image.shape[1])
         longest = torch.maximum(height, width)
         padded = (longest + self.divisor - 1).div(self.divisor, rounding_mode="floor") * self.divisor
-        top, bottom, down, in_top, in_bottom = _taps(padded, height, self.size)
-        left, right, across, in_left, in_right = _taps(padded, width, self.size)
+        rows, columns = self.extent(image.shape[0], image.shape[1])
+        top, bottom, down, in_top, in_bottom = _taps(padded, height, self.size, rows)
+        left, right, across, in_left, in_right = _taps(padded, width, self.size, columns)
 
         samples = sample_image(
             image,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -31,43 +32,50 @@ class WindowPlan:
     count: int
 
 
-def plan_windows(grids: list[tuple[int, int]], window: int, shift: bool, frequencies: Tensor) -> WindowPlan:
+def plan_windows(
+    grids: Sequence[tuple[int, int]], offsets: Sequence[int], window: int, frequencies: Tensor
+) -> WindowPlan:
     """Cut every scale's grid into windows.
 
-    A shifted grid is padded by half a window at the top and left, any grid to a multiple of the window at the
-    bottom and right. A scale is shifted only if a side of its grid exceeds the window.
+    A grid that is shifted by `offset` is padded by (window - offset) % window tokens at the top and left, any grid to a
+    multiple of the window at the bottom and right. Only arithmetic on indices, so that an export can trace it for
+    grids whose sizes it does not know.
 
     Args:
         grids: (rows, columns) of each scale, in the order of their tokens.
+        offsets: how far each scale's windows are shifted, in tokens.
         window: tokens per window side.
-        shift: whether this is the arrangement of the odd blocks.
         frequencies: [head_dim / 4], already multiplied by the position ratio.
     """
     count = sum(rows * columns for rows, columns in grids)
     tokens: list[Tensor] = []
+    positions: list[Tensor] = []
     row_positions: list[Tensor] = []
     column_positions: list[Tensor] = []
-    first = 0
-    for rows, columns in grids:
-        offset = window // 2 if shift and max(rows, columns) > window else 0
+    first_token, first_place = 0, 0
+    for (rows, columns), offset in zip(grids, offsets, strict=True):
         before = (window - offset) % window
-        padded_rows = -(-(before + rows) // window) * window
-        padded_columns = -(-(before + columns) // window) * window
-        grid = torch.full((padded_rows, padded_columns), count, dtype=torch.int64)
-        own = torch.arange(first, first + rows * columns).view(rows, columns)
-        grid[before : before + rows, before : before + columns] = own
-        first += rows * columns
-        row, column = torch.meshgrid(torch.arange(padded_rows), torch.arange(padded_columns), indexing="ij")
-        for source, target in ((grid, tokens), (row, row_positions), (column, column_positions)):
-            cut = source.view(padded_rows // window, window, padded_columns // window, window)
-            target.append(cut.permute(0, 2, 1, 3).reshape(-1))
-    flat = torch.cat(tokens)
-    real = torch.nonzero(flat < count).flatten()
-    positions = torch.empty(count, dtype=torch.int64)
-    positions[flat[real]] = real
+        high, wide = (before + rows + window - 1) // window, (before + columns + window - 1) // window  # in windows
+        # Over [high, wide, window, window], the order of the places.
+        row = torch.arange(high * window).view(high, 1, window, 1)
+        column = torch.arange(wide * window).view(1, wide, 1, window)
+        inside = (row >= before) & (row < before + rows) & (column >= before) & (column < before + columns)
+        own = first_token + (row - before) * columns + (column - before)
+        tokens.append(torch.where(inside, own, count).flatten())
+        shape = (high, wide, window, window)
+        row_positions.append(row.expand(shape).flatten())
+        column_positions.append(column.expand(shape).flatten())
+        # Where the token in (row, column) of the grid went.
+        row, column = torch.arange(rows) + before, torch.arange(columns) + before
+        area = window * window
+        from_row = (row // window) * (wide * area) + row % window * window
+        from_column = (column // window) * area + column % window
+        positions.append((first_place + from_row[:, None] + from_column[None]).flatten())
+        first_token = first_token + rows * columns
+        first_place = first_place + high * wide * area
     cos, sin = rotary_tables(torch.cat(row_positions).float(), torch.cat(column_positions).float(), frequencies)
     shape = (-1, 1, window * window, cos.shape[-1])
-    return WindowPlan(flat, positions, cos.view(shape), sin.view(shape), count)
+    return WindowPlan(torch.cat(tokens), torch.cat(positions), cos.view(shape), sin.view(shape), count)
 
 
 def window_attention(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,27 +16,35 @@ from .packed_labels import PackedLabels
 
 if TYPE_CHECKING:
     from .encoded_image import EncodedImage
-    from .segmenter import Decoded, Segmenter
+    from .segmenter import Decoded
 
 
 @dataclass(frozen=True)
 class _State:
     """Everything that a click changes. Never modified: a click makes a new one, so failing leaves the old one."""
 
-    labels: NDArray[np.uint8]  # [T, T]
+    labels: NDArray[np.uint8]  # [height, width] in model pixels
     interesting: Box  # holds every label other than 1
+    unknown: bool  # whether every label is "unknown"
     clicks: tuple[Click, ...] = ()
     before: tuple[PackedLabels, ...] = ()  # for every click, the labels before it
     decoded: Decoded | None = None  # the last prediction
     positive: NDArray[np.bool_] | None = None  # its logits > 0
 
 
-def _begin(segmenter: Segmenter, labels: NDArray[np.uint8] | None) -> _State:
-    size = segmenter.size
+class _Preview(NamedTuple):
+    """A click that was tried: the state it started from, and the one it led to."""
+
+    start: _State
+    ahead: _State
+
+
+def _begin(image: EncodedImage, labels: NDArray[np.uint8] | None) -> _State:
     if labels is None:
-        return _State(label_rules.initial(size, size), whole(size, size))
-    own = segmenter.checked_labels(labels).copy()
-    return _State(own, label_rules.region_of_interest(own))
+        extent = image.geometry.extent
+        return _State(label_rules.initial(*extent), whole(*extent), unknown=True)
+    own = image.checked_labels(labels).copy()
+    return _State(own, label_rules.region_of_interest(own), unknown=bool((own == label_rules.UNKNOWN).all()))
 
 
 class ClickSession:
@@ -58,8 +66,8 @@ class ClickSession:
         Args:
             image: what is clicked on.
             enforce_clicks: see the class.
-            labels: the label map to begin with and to come back to, uint8 [T, T], such as another session's `labels`;
-                by default everything is unknown.
+            labels: the label map to begin with and to come back to, such as another session's `labels`: uint8
+                [height, width] in model pixels (`image.geometry.extent`); by default everything is unknown.
 
         Raises:
             ArgumentError: labels of another type, shape or range.
@@ -67,8 +75,9 @@ class ClickSession:
         self.image = image
         self.enforce_clicks = enforce_clicks
         self._lock = threading.Lock()
-        self._start = _begin(image.segmenter, labels)
+        self._start = _begin(image, labels)
         self._state = self._start
+        self._previewed: _Preview | None = None
 
     def click(self, x: float, y: float, positive: bool = True) -> NDArray[np.bool_]:
         """Say that the pixel containing the point (x, y) is part of the object (or, `positive=False`, is not).
@@ -86,9 +95,27 @@ class ClickSession:
         """
         click = make_click(x, y, positive, self.image.width, self.image.height)
         with self._lock:
-            state = self._clicked(self._state, click)
+            state = self._foreseen(self._state, click) or self._clicked(self._state, click)
             mask = self._mask(state)  # before the state is replaced: this, too, could fail
-            self._state = state
+            self._advance(state)
+        return mask
+
+    def preview(self, x: float, y: float, positive: bool = True) -> NDArray[np.bool_]:
+        """The mask that `click` with the same arguments would give, without clicking.
+
+        It holds no lock while it computes, so a click made meanwhile by another thread does not wait for it. A click on
+        the pixel that was previewed last is answered from what the preview computed.
+
+        Raises:
+            ClickError: as `click`.
+        """
+        click = make_click(x, y, positive, self.image.width, self.image.height)
+        state = self._state  # states are never modified, so this one stays whole whatever other threads do
+        ahead = self._foreseen(state, click) or self._clicked(state, click)
+        mask = self._mask(ahead)
+        with self._lock:
+            if self._state is state:
+                self._previewed = _Preview(state, ahead)
         return mask
 
     def undo(self) -> NDArray[np.bool_]:
@@ -101,6 +128,7 @@ class ClickSession:
                     state,
                     labels=state.before[-2].unpack(),
                     interesting=state.before[-2].box,
+                    unknown=self._start.unknown and len(state.clicks) == 2,
                     clicks=state.clicks[:-2],
                     before=state.before[:-2],
                 )
@@ -108,13 +136,13 @@ class ClickSession:
             elif state.clicks:
                 state = self._start
             mask = self._mask(state)
-            self._state = state
+            self._advance(state)
         return mask
 
     def reset(self) -> None:
         """Forget all clicks."""
         with self._lock:
-            self._state = self._start
+            self._advance(self._start)
 
     @property
     def clicks(self) -> tuple[Click, ...]:
@@ -123,7 +151,7 @@ class ClickSession:
 
     @property
     def labels(self) -> NDArray[np.uint8]:
-        """A copy of the label map: uint8 [T, T] in model pixels; see labels.py for its states."""
+        """A copy of the label map: uint8 [height, width] in model pixels; see labels.py for its states."""
         return self._state.labels.copy()
 
     @property
@@ -146,6 +174,17 @@ class ClickSession:
     def __repr__(self) -> str:
         return f"ClickSession({len(self.clicks)} clicks on {self.image!r})"
 
+    def _advance(self, state: _State) -> None:
+        self._state = state
+        self._previewed = None
+
+    def _foreseen(self, state: _State, click: Click) -> _State | None:
+        """The state after one more click, where the last preview has computed just that."""
+        previewed = self._previewed
+        if previewed is None or previewed.start is not state or previewed.ahead.clicks[-1] != click:
+            return None
+        return previewed.ahead
+
     def _clicked(self, state: _State, click: Click) -> _State:
         """The state after one more click."""
         segmenter = self.image.segmenter
@@ -153,11 +192,11 @@ class ClickSession:
         row, column = self.image.geometry.model_pixel(click.y, click.x)
         disc = label_rules.draw_click(labels, row, column, click.positive, segmenter.manifest.click_radius)
         region = label_rules.region_of_interest(labels, state.interesting.hull(disc))
-        decoded = segmenter.decode_region(self.image, labels, region)
+        decoded = segmenter.decode_region(self.image, labels, region, touched=disc if state.unknown else None)
         positive = decoded.logits > 0
         interesting = label_rules.apply_prediction(labels, region, positive, decoded.box)
         before = PackedLabels.pack(state.labels, state.interesting)
-        return _State(labels, interesting, (*state.clicks, click), (*state.before, before), decoded, positive)
+        return _State(labels, interesting, False, (*state.clicks, click), (*state.before, before), decoded, positive)
 
     def _mask(self, state: _State) -> NDArray[np.bool_]:
         if state.decoded is None or state.positive is None:

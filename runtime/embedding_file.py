@@ -7,6 +7,7 @@ header is compared with what the bundle's manifest says before a byte of data is
 from __future__ import annotations
 
 import json
+import math
 import os
 import re
 import zipfile
@@ -26,6 +27,7 @@ from .manifest_fields import Fields
 
 FORMAT = "inter2former-embedding"
 FORMAT_VERSION = 1
+MAX_SOURCE = 200  # characters
 _HEADER_NAME = "header"
 _MAX_HEADER_BYTES = 1 << 16
 _MAX_IMAGE_SIDE = 1 << 24
@@ -38,7 +40,10 @@ _NPY_HEADER = re.compile(
 
 @dataclass(frozen=True)
 class EmbeddingHeader:
-    """Whose embedding it is: the bundle's id, the image's size in pixels, the model's geometry."""
+    """Whose embedding it is: the bundle's id, the image's size in pixels, the model's geometry.
+
+    `source` is the caller's word for what the image was (`inter2former encode`: the sha256 of its file), or empty.
+    """
 
     bundle: str
     height: int
@@ -46,6 +51,7 @@ class EmbeddingHeader:
     mode: str
     size: int
     size_divisor: int
+    source: str = ""
 
 
 def write(path: Path, header: EmbeddingHeader, arrays: Mapping[str, NDArray[np.float32]]) -> None:
@@ -77,7 +83,7 @@ def read(path: Path, manifest: Manifest) -> tuple[EmbeddingHeader, dict[str, NDA
         with zipfile.ZipFile(path) as archive:
             header = _read_header(archive, path)
             _check_origin(header, manifest, path)
-            shapes = manifest.encoded_arrays()
+            shapes = manifest.encoded_arrays(manifest.geometry.of_image(header.height, header.width).grid)
             expected = {f"{name}.npy" for name in (_HEADER_NAME, *shapes)}
             found = archive.namelist()
             if sorted(found) != sorted(expected):
@@ -90,6 +96,29 @@ def read(path: Path, manifest: Manifest) -> tuple[EmbeddingHeader, dict[str, NDA
         # What zipfile and numpy raise on damaged or exotic (encrypted, strangely compressed) archives.
         reason = " ".join(str(error).split())[:200]
         raise EmbeddingError(f"{path}: not a saved encoded image, or a damaged one: {reason}") from None
+
+
+def holds(path: Path, manifest: Manifest, source: str) -> bool:
+    """Whether `path` is a whole file with what the bundle of `manifest` made of `source`. Its arrays are not read.
+
+    Raises:
+        EmbeddingError: it is a whole file of another kind (one that should not be replaced).
+    """
+    try:
+        with zipfile.ZipFile(path) as archive:
+            try:
+                header = _read_header(archive, path)
+            except EmbeddingError:
+                if archive.testzip() is not None:
+                    return False  # damaged: it may have been one of ours
+                raise
+            # That the list of members at a zip file's end is there says that the file is not cut short.
+            shapes = manifest.encoded_arrays(manifest.geometry.of_image(header.height, header.width).grid)
+            sizes = {info.filename: info.file_size for info in archive.infolist()}
+            whole = all(sizes.get(f"{name}.npy", 0) > 4 * math.prod(shape) for name, shape in shapes.items())
+            return header.bundle == manifest.id and header.source == source and whole
+    except (OSError, zipfile.BadZipFile, zlib.error, ValueError, EOFError, NotImplementedError, RuntimeError):
+        return False
 
 
 def _read_header(archive: zipfile.ZipFile, path: Path) -> EmbeddingHeader:
@@ -119,6 +148,7 @@ def _read_header(archive: zipfile.ZipFile, path: Path) -> EmbeddingHeader:
             mode=fields.string("mode"),
             size=fields.integer("size", 1, _MAX_IMAGE_SIDE),
             size_divisor=fields.integer("size_divisor", 1, _MAX_IMAGE_SIDE),
+            source=fields.string("source") if values.get("source") else "",
         )
     except BundleError as error:  # what Fields raises; here the file at fault is this one
         raise EmbeddingError(str(error)) from None

@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from ..errors import ArgumentError
 from .geometry import Geometry
+from .labels import DEFINITE_FOREGROUND
 
 if TYPE_CHECKING:
     from .click_session import ClickSession
@@ -45,8 +47,20 @@ class EncodedImage:
     @cached_property
     def geometry(self) -> Geometry:
         """How this image's pixels relate to the model's."""
-        spec = self.segmenter.manifest.geometry
-        return Geometry(self.height, self.width, spec.size, spec.size_divisor)
+        return self.segmenter.manifest.geometry.of_image(self.height, self.width)
+
+    def checked_labels(self, labels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """`labels` if it can be a label map of this image; otherwise ArgumentError says what it is."""
+        height, width = self.geometry.extent
+        expected = f"uint8 [{height}, {width}]"
+        if not isinstance(labels, np.ndarray):
+            raise ArgumentError(f"labels: expected a numpy array, {expected}, found {type(labels).__name__}")
+        if labels.dtype != np.uint8 or labels.shape != (height, width):
+            raise ArgumentError(f"labels: expected {expected}, found {labels.dtype} {list(labels.shape)}")
+        highest = int(labels.max())
+        if highest > DEFINITE_FOREGROUND:
+            raise ArgumentError(f"labels: expected values from 0 to {DEFINITE_FOREGROUND}, found {highest}")
+        return labels
 
     def session(self, enforce_clicks: bool = True, labels: NDArray[np.uint8] | None = None) -> ClickSession:
         """A new session of clicks on this image; see ClickSession."""
@@ -54,17 +68,25 @@ class EncodedImage:
 
         return ClickSession(self, enforce_clicks=enforce_clicks, labels=labels)
 
-    def save(self, path: str | Path) -> None:
+    def save(self, path: str | Path, source: str = "") -> None:
         """Write to an .npz file (exactly at `path`; replaced in one step, so a half-written one is never seen).
 
+        Args:
+            path: the file.
+            source: up to 200 characters about where the image came from, kept in the file's header.
+
         Raises:
+            ArgumentError: `source` is no such text.
             OSError: the file cannot be written.
         """
         from . import embedding_file  # here, because zipfile is a third of this package's import time
 
+        if not isinstance(source, str) or len(source) > embedding_file.MAX_SOURCE:
+            expected = f"a text of at most {embedding_file.MAX_SOURCE} characters"
+            raise ArgumentError(f"source: expected {expected}, found {source!r:.60}")
         geometry = self.segmenter.manifest.geometry
         header = embedding_file.EmbeddingHeader(
-            self.bundle_id, self.height, self.width, geometry.mode, geometry.size, geometry.size_divisor
+            self.bundle_id, self.height, self.width, geometry.mode, geometry.size, geometry.size_divisor, source
         )
         embedding_file.write(Path(path), header, self.arrays)
 

@@ -1,8 +1,10 @@
-"""Between an image of H x W pixels and the model's T x T: where clicks land, how logits come back.
+"""Between an image of H x W pixels and the model's: where clicks land, how logits come back (docs/model.md 1).
 
 The encoder pads the image at the bottom and right to multiples of `divisor`, then to a square of side S, and resizes
-that to T x T. Back: bilinear T -> S, cropped to H x W. "Bilinear" is with half-pixel centres and without
-antialiasing, as torch.nn.functional.interpolate(mode="bilinear", align_corners=False) computes it in float32.
+that to T x T. In mode `square` that is the model's input; in mode `fit` its upper left part, the whole tokens that the
+image reaches. Back: bilinear T -> S, cropped to H x W; what the model did not compute is like its nearest pixel.
+"Bilinear" is with half-pixel centres and without antialiasing, as
+torch.nn.functional.interpolate(mode="bilinear", align_corners=False) computes it in float32.
 """
 
 from __future__ import annotations
@@ -22,6 +24,8 @@ Masks = NDArray[np.bool_]
 # Rows of the output made at a time: small enough that a chunk stays in the processor's cache.
 _CHUNK_ROWS = 32
 
+MODES = ("square", "fit")
+
 
 class _Axis(NamedTuple):
     """Per output index: the two source indices and their weights (float32), for one axis of a bilinear resize."""
@@ -36,28 +40,46 @@ class _Axis(NamedTuple):
         return int(np.searchsorted(self.second, start)), int(np.searchsorted(self.first, stop))
 
 
-def bilinear_axis(source: int, target: int, count: int) -> _Axis:
-    """The first `count` outputs of a bilinear resize of `source` samples to `target`."""
+def bilinear_axis(source: int, target: int, count: int, known: int | None = None) -> _Axis:
+    """The first `count` outputs of a bilinear resize of `source` samples to `target`.
+
+    Of the source only the first `known` samples exist (by default all): the last of them stands for the rest.
+    """
+    known = source if known is None else known
     # The rounding of torch's compiled code: scale in float32, then a fused multiply-add. It matters: at index 1000 one
     # rounding more moves the result by 3e-5 of the step between neighbours, and at the box's edge that step is 100.
     scale = np.float32(source) / np.float32(target)
     position = (np.float64(scale) * (np.arange(count) + 0.5) - 0.5).astype(np.float32)
     np.maximum(position, np.float32(0.0), out=position)
     first = position.astype(np.intp)
-    np.minimum(first, source - 1, out=first)
+    np.minimum(first, known - 1, out=first)
     second_weight = np.clip(position - first.astype(np.float32), np.float32(0.0), np.float32(1.0))
-    return _Axis(first, np.minimum(first + 1, source - 1), np.float32(1.0) - second_weight, second_weight)
+    return _Axis(first, np.minimum(first + 1, known - 1), np.float32(1.0) - second_weight, second_weight)
 
 
 class Geometry:
-    """The mapping for one image size. Immutable; the tables are made on first use."""
+    """The mapping for one image size. Immutable; the tables are made on first use.
 
-    def __init__(self, height: int, width: int, size: int, divisor: int) -> None:
+    Attributes:
+        height, width: of the image in pixels.
+        size: T.
+        square: S.
+        scale: T / S, model pixels per pixel of the image.
+        grid: rows and columns of tokens that the model computes.
+        extent: (height, width) of the model's input and of label maps, in model pixels.
+    """
+
+    def __init__(self, height: int, width: int, size: int, divisor: int, mode: str = "square", patch: int = 16) -> None:
         self.height = height
         self.width = width
         self.size = size
         self.square = max(-(-height // divisor), -(-width // divisor)) * divisor
         self.scale = size / self.square
+        if mode == "fit":
+            self.grid = -(-height * size // (patch * self.square)), -(-width * size // (patch * self.square))
+        else:
+            self.grid = size // patch, size // patch
+        self.extent = self.grid[0] * patch, self.grid[1] * patch
 
     def model_pixel(self, row: int, column: int) -> tuple[int, int]:
         """(row, column) of the model pixel on which a pixel of the original image lands."""
@@ -129,7 +151,7 @@ class Geometry:
         left, right = self._column_axis.influenced(box.left, box.right)
         if top >= bottom or left >= right:  # the box lies in the padding
             return
-        framed = _framed(logits, box, whole(self.size, self.size), outside)
+        framed = _framed(logits, box, whole(*self.extent), outside)
         columns = slice(left, right)
         yield from _resize(
             framed.logits,
@@ -141,11 +163,11 @@ class Geometry:
 
     @cached_property
     def _row_axis(self) -> _Axis:
-        return bilinear_axis(self.size, self.square, self.height)
+        return bilinear_axis(self.size, self.square, self.height, self.extent[0])
 
     @cached_property
     def _column_axis(self) -> _Axis:
-        return bilinear_axis(self.size, self.square, self.width)
+        return bilinear_axis(self.size, self.square, self.width, self.extent[1])
 
 
 def _around(positive: Masks) -> Box | None:

@@ -6,7 +6,8 @@ import ctypes
 import os
 import threading
 import weakref
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -24,22 +25,42 @@ Array = NDArray[Any]
 class Graph:
     """A graph and its onnxruntime session. Any number of threads may call `run` at once."""
 
-    def __init__(self, folder: Path, manifest: Manifest, name: str, threads: int) -> None:
-        """Nothing is read yet. `name` is "encoder", "prompt" or "decoder"; `threads` is the number that a run uses."""
+    def __init__(
+        self,
+        folder: Path,
+        manifest: Manifest,
+        name: str,
+        threads: int,
+        *,
+        cached: bool = False,
+        frees_memory: bool = False,
+    ) -> None:
+        """Nothing is read yet.
+
+        Args:
+            folder, manifest: the bundle.
+            name: "encoder", "prompt" or "decoder".
+            threads: the number that a run uses.
+            cached: keep the optimised graph on disk (see graph_cache.py): for graphs that take long to load.
+            frees_memory: give working memory back after every run: for graphs that need much, and rarely.
+        """
         self.path = folder / manifest.graphs[name].file
         self._folder = folder
         self._manifest = manifest
         self._name = name
         self._threads = threads
+        self._cached = cached
+        self._frees_memory = frees_memory
         self._lock = threading.Lock()
         self._session: ort.InferenceSession | None = None
-        self._ops = ""
+        self._ops: library.OpsMode | None = None
         _living.add(self)
 
     @property
-    def ops(self) -> str:
-        """What carries out the custom ops: "native" or "portable". Loads the graph."""
+    def ops(self) -> library.OpsMode:
+        """What carries out the custom ops. Loads the graph."""
         self.load()
+        assert self._ops is not None  # loading set it
         return self._ops
 
     def run(self, outputs: Sequence[str], feed: Mapping[str, Array]) -> list[Array]:
@@ -51,19 +72,38 @@ class Graph:
             BundleError: the graph cannot be loaded, or fails on this input.
         """
         session = self.load()
-        try:
+        with self._run_errors():
             results: list[Array] = session.run(list(outputs), dict(feed), self._run_options())
+        return results
+
+    def run_into(self, outputs: Mapping[str, Array], feed: Mapping[str, Array]) -> None:
+        """Named inputs to arrays that the caller made: C-contiguous, of the outputs' types and shapes.
+
+        onnxruntime's own outputs would lie among its working memory, of which none could be given back while they live.
+
+        Raises:
+            BundleError: as `run`; also when an output has another shape than its array.
+        """
+        binding = self.load().io_binding()
+        with self._run_errors():
+            for name, value in feed.items():
+                binding.bind_cpu_input(name, value)
+            for name, array in outputs.items():
+                binding.bind_output(name, "cpu", 0, array.dtype.type, array.shape, array.ctypes.data)
+            self.load().run_with_iobinding(binding, self._run_options())
+
+    @contextmanager
+    def _run_errors(self) -> Iterator[None]:
+        try:
+            yield
         except MemoryError:
             raise
         except Exception as error:  # onnxruntime's exceptions share no public base
             raise BundleError(f"{self.path}: onnxruntime could not run it: {_one_line(error)}") from error
-        return results
 
     def _run_options(self) -> ort.RunOptions:
         options = ort.RunOptions()
-        if self._name == "encoder":
-            # Give its working memory (0.8 GB for ViT-B at 1024) back after each image. It costs no measurable time; the
-            # graphs that answer clicks keep theirs.
+        if self._frees_memory:
             options.add_run_config_entry("memory.enable_memory_arena_shrinkage", "cpu:0")
         return options
 
@@ -79,14 +119,59 @@ class Graph:
         return session
 
     def _create(self) -> ort.InferenceSession:
-        check_files(self._folder, self._manifest, self._manifest.files_of(self._name))
+        session = self._create_cached() if self._cached else None
+        if session is None:
+            check_files(self._folder, self._manifest, self._manifest.files_of(self._name))
+            options = self._options()
+            try:
+                session = _open(self.path, options)
+            except Exception as error:  # see run
+                text = f"{self.path}: onnxruntime {ort.__version__} refuses it: {_one_line(error)}"
+                raise BundleError(text) from error
+        self._check_names(session)
+        return session
+
+    def _options(self) -> ort.SessionOptions:
         options = session_options(self._threads)
         self._ops = library.register(options)
+        return options
+
+    def _create_cached(self) -> ort.InferenceSession | None:
+        """A session of the optimised graph, or one that leaves it behind; None where neither works.
+
+        With the optimised graph the bundle's own files are not read: it is known to be made of ones with the manifest's
+        sha256.
+        """
+        from .graph_cache import MODEL, WEIGHTS, cache_of
+
+        options = self._options()
+        assert self._ops is not None  # the line above set it
+        cache = cache_of(self._folder, self._manifest, self._name, self._ops, SESSION_CONFIG)
+        if cache is None:
+            return None
+        model = cache.find()
+        if model is not None:
+            options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
+            try:
+                return _open(model, options)
+            except Exception:  # see run
+                cache.discard()
+        names = self._manifest.files_of(self._name)
+        check_files(self._folder, self._manifest, names)
+        draft = cache.begin(sum(self._manifest.files[name].bytes for name in names))
+        if draft is None:
+            return None
+        saving = self._options()
+        saving.optimized_model_filepath = str(draft / MODEL)
+        saving.add_session_config_entry("session.optimized_model_external_initializers_file_name", WEIGHTS)
+        saving.add_session_config_entry("session.optimized_model_external_initializers_min_size_in_bytes", "1024")
+        saving.add_session_config_entry("session.save_external_prepacked_constant_initializers", "1")
         try:
-            session = ort.InferenceSession(str(self.path), sess_options=options, providers=["CPUExecutionProvider"])
-        except Exception as error:  # see run
-            raise BundleError(f"{self.path}: onnxruntime {ort.__version__} refuses it: {_one_line(error)}") from error
-        self._check_names(session)
+            session = _open(self.path, saving)
+        except Exception:  # the graph's own fault, or the disk's: without the cache it will show
+            cache.discard(draft)
+            return None
+        cache.commit(draft)
         return session
 
     def _check_names(self, session: ort.InferenceSession) -> None:
@@ -114,6 +199,15 @@ class Graph:
         self._lock = threading.Lock()  # the parent's may have been held by another thread at the fork
 
 
+def _open(path: Path, options: ort.SessionOptions) -> ort.InferenceSession:
+    return ort.InferenceSession(str(path), sess_options=options, providers=["CPUExecutionProvider"])
+
+
+# While a run lasts, idle threads spin (waking them for every operator costs more than it saves); when it ends they stop
+# at once, so that the pools of the three graphs never compete for the processor.
+SESSION_CONFIG = {"session.intra_op.allow_spinning": "1", "session.force_spinning_stop": "1"}
+
+
 def session_options(threads: int) -> ort.SessionOptions:
     """Options for low latency on `threads` threads, one operator after another."""
     options = ort.SessionOptions()
@@ -122,10 +216,8 @@ def session_options(threads: int) -> ort.SessionOptions:
     options.inter_op_num_threads = 1
     # Every click has shapes of its own, and onnxruntime would keep a memory plan for each of them forever.
     options.enable_mem_pattern = False
-    # While a run lasts, idle threads spin (waking them for every operator costs more than it saves); when it ends they
-    # stop at once, so that the pools of the three graphs never compete for the processor.
-    options.add_session_config_entry("session.intra_op.allow_spinning", "1")
-    options.add_session_config_entry("session.force_spinning_stop", "1")
+    for name, value in SESSION_CONFIG.items():
+        options.add_session_config_entry(name, value)
     options.log_severity_level = 4  # errors reach the caller as exceptions; no need to print them as well
     return options
 

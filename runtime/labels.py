@@ -1,4 +1,4 @@
-"""The label map: what is known about every pixel of the model's input, uint8 [T, T], one of five states.
+"""The label map: what is known about every pixel of the model's input, uint8 [height, width], one of five states.
 
 The decoder reads it through the prompt embedding; clicks and predictions write it (docs/model.md 4 and 5).
 """

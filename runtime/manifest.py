@@ -18,8 +18,9 @@ from types import MappingProxyType
 from typing import Any
 
 from ..errors import BundleError
+from .geometry import MODES, Geometry
 from .manifest_fields import Fields
-from .routing import MODES
+from .routing import MODES as ROUTING_MODES
 
 FORMAT = "inter2former-bundle"
 FORMAT_VERSION = 1
@@ -77,8 +78,12 @@ class GeometrySpec:
 
     @property
     def grid(self) -> tuple[int, int]:
-        """(rows, columns) of tokens."""
+        """(rows, columns) of the square's tokens. In mode `fit` an image has a part of them, `Geometry.grid`."""
         return self.size // self.patch_size, self.size // self.patch_size
+
+    def of_image(self, height: int, width: int) -> Geometry:
+        """What this means for an image of height x width pixels."""
+        return Geometry(height, width, self.size, self.size_divisor, self.mode, self.patch_size)
 
 
 @dataclass(frozen=True)
@@ -103,10 +108,14 @@ class Manifest:
     source: Mapping[str, Any]
     producer: Mapping[str, Any]
 
-    def encoded_arrays(self) -> dict[str, tuple[int, ...]]:
-        """Name -> shape of the arrays (all float32) that make up an encoded image, in the encoder's order."""
-        # All numbers: _check_encoder_outputs saw to it.
-        return {spec.name: tuple(int(size) for size in spec.shape) for spec in self.graphs["encoder"].outputs}
+    def encoded_arrays(self, grid: tuple[int, int]) -> dict[str, tuple[int, ...]]:
+        """Name -> shape of the arrays (all float32) that make up an encoded image, in the encoder's order.
+
+        `grid` is the image's: rows and columns of tokens.
+        """
+        return {
+            spec.name: tuple(_dimension(size, grid) for size in spec.shape) for spec in self.graphs["encoder"].outputs
+        }
 
     def files_of(self, graph: str) -> list[str]:
         """Names of the files that loading a graph reads: its own, its external data, and any not tied to a graph."""
@@ -254,6 +263,22 @@ def _check_format(fields: Fields) -> None:
         )
 
 
+# What a dimension of an encoded image may be called when it varies: "rows", "columns", a multiple of one, "8*rows", or
+# their product.
+_VARYING = re.compile(r"(?:([1-9][0-9]{0,2})\*)?(rows|columns)|rows\*columns", re.ASCII)
+
+
+def _dimension(size: int | str, grid: tuple[int, int]) -> int:
+    """A dimension of an encoder output for a token grid."""
+    if isinstance(size, int):
+        return size
+    match = _VARYING.fullmatch(size)
+    assert match is not None, size  # _check_contract saw to it
+    if match[2] is None:
+        return grid[0] * grid[1]
+    return int(match[1] or 1) * grid[match[2] == "columns"]
+
+
 def _build(fields: Fields) -> Manifest:
     geometry = _geometry(fields.object("geometry"))
     files = _files(fields.object("files"))
@@ -267,7 +292,7 @@ def _build(fields: Fields) -> Manifest:
         format_version=fields.integer("format_version", 1, FORMAT_VERSION),
         id=identity,
         geometry=geometry,
-        routing=fields.choice("routing", MODES),
+        routing=fields.choice("routing", ROUTING_MODES),
         uncertainty_kernel_size=_odd(fields, "uncertainty_kernel_size", 3, 2 * PATCH_SIZE - 1),
         click_radius=fields.integer("click_radius", 0, geometry.size),
         outside_logit=fields.number("outside_logit", -1e6, -1.0),
@@ -293,7 +318,7 @@ def _odd(fields: Fields, name: str, low: int, high: int) -> int:
 
 def _geometry(fields: Fields) -> GeometrySpec:
     spec = GeometrySpec(
-        mode=fields.choice("mode", ("square",)),
+        mode=fields.choice("mode", MODES),
         size=fields.integer("size", PATCH_SIZE, _MAX_SIDE),
         size_divisor=fields.integer("size_divisor", 1, _MAX_SIDE),
         patch_size=fields.integer("patch_size", PATCH_SIZE, PATCH_SIZE),
@@ -384,21 +409,28 @@ def _check_contract(graphs: Mapping[str, GraphSpec], geometry: GeometrySpec, whe
     require(names(prompt.inputs) == {"labels"}, "the prompt graph must have one input, 'labels'")
     for tensor in encoder.outputs:
         require(tensor.dtype == "float32", f"encoder output {tensor.name!r} must be float32, found {tensor.dtype}")
-        require(
-            len(tensor.shape) > 0 and all(isinstance(size, int) and size > 0 for size in tensor.shape),
-            f"encoder output {tensor.name!r} must have a fixed shape, found {list(tensor.shape)}",
+        known = all(
+            size > 0 if isinstance(size, int) else geometry.mode == "fit" and _VARYING.fullmatch(size)
+            for size in tensor.shape
         )
-        count = math.prod(size for size in tensor.shape if isinstance(size, int))
+        kind = "a fixed shape" if geometry.mode == "square" else "a shape of numbers and multiples of rows and columns"
+        require(
+            len(tensor.shape) > 0 and known,
+            f"encoder output {tensor.name!r} must have {kind}, found {list(tensor.shape)}",
+        )
+        count = math.prod(_dimension(size, geometry.grid) for size in tensor.shape)
         require(count < _MAX_ELEMENTS, f"encoder output {tensor.name!r} must hold fewer than {_MAX_ELEMENTS} numbers")
     embed = next(tensor for tensor in encoder.outputs if tensor.name == "embed")
+    grid = geometry.grid if geometry.mode == "square" else ("rows", "columns")
     require(
-        embed.shape[:2] == geometry.grid and len(embed.shape) == 3,
-        f"encoder output 'embed' must be {geometry.grid[0]} x {geometry.grid[1]} tokens, found {list(embed.shape)}",
+        embed.shape[:2] == grid and len(embed.shape) == 3,
+        f"encoder output 'embed' must be {grid[0]} x {grid[1]} tokens, found {list(embed.shape)}",
     )
-    given = names(encoder.outputs) | {"prompt", "offset", "boundary", "other", "threshold"}
+    optional = {"changed", "threshold"}
+    given = names(encoder.outputs) | {"prompt", "offset", "boundary", "other"} | optional
     unknown = sorted(names(decoder.inputs) - given)
     require(not unknown, f"decoder input {unknown[:1]} is nothing that the encoder or the runtime gives")
-    missing = sorted(given - {"threshold"} - names(decoder.inputs))
+    missing = sorted(given - optional - names(decoder.inputs))
     require(not missing, f"the decoder must take {missing[:1]}")
 
 

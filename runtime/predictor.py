@@ -68,8 +68,9 @@ class Predictor:
             point_coords: [N, 2], x and y in pixels of the image.
             point_labels: [N], 1 for a point on the object, 0 for one beside it. Where discs overlap, later points win.
             box: must be None: this model has no box prompts.
-            mask_input: float [1, T/4, T/4], low-resolution logits that an earlier call returned. Where they are
-                positive (enlarged to T x T) the model is told "possibly object", elsewhere "possibly background".
+            mask_input: float [1, height/4, width/4] of the image in model pixels (`EncodedImage.geometry.extent`; T
+                and T in geometry `square`), low-resolution logits that an earlier call returned. Where they are
+                positive (enlarged) the model is told "possibly object", elsewhere "possibly background".
             multimask_output: must be False: this model has one answer.
             return_logits: return logits in place of the mask.
 
@@ -77,7 +78,7 @@ class Predictor:
             masks: bool [1, height, width], or float32 logits (-100 where the model did not look).
             scores: float32 [1], the stability score that SAM defines: of the pixels with logits > -1, the share that
                 has logits > 1. High when the mask hardly depends on the threshold; 0 when no pixel is above -1.
-            low_res_logits: float32 [1, T/4, T/4].
+            low_res_logits: float32 [1, height/4, width/4], as `mask_input`.
 
         Raises:
             ImageError: no image is set.
@@ -101,16 +102,16 @@ class Predictor:
             masks = geometry.logits(decoded.logits, decoded.box, outside)
         else:
             masks = geometry.mask(decoded.logits, decoded.logits > 0, decoded.box, outside)
-        return masks[None], np.array([_stability(decoded)], dtype=np.float32), self._low_resolution(decoded)
+        scores = np.array([_stability(decoded)], dtype=np.float32)
+        return masks[None], scores, self._low_resolution(self._image, decoded)
 
     def _labels(
         self, image: EncodedImage, clicks: list[Click], mask_input: NDArray[np.floating] | None
     ) -> NDArray[np.uint8]:
-        size = self.segmenter.size
         if mask_input is None:
-            labels = label_rules.initial(size, size)
+            labels = label_rules.initial(*image.geometry.extent)
         else:
-            positive = enlarged_positive(self._checked_mask(mask_input), _LOW_RESOLUTION)
+            positive = enlarged_positive(_checked_mask(mask_input, image), _LOW_RESOLUTION)
             labels = np.where(
                 positive, np.uint8(label_rules.POSSIBLE_FOREGROUND), np.uint8(label_rules.POSSIBLE_BACKGROUND)
             )
@@ -118,16 +119,6 @@ class Predictor:
             row, column = image.geometry.model_pixel(click.y, click.x)
             label_rules.draw_click(labels, row, column, click.positive, self.segmenter.manifest.click_radius)
         return labels
-
-    def _checked_mask(self, mask_input: NDArray[np.floating]) -> NDArray[np.float32]:
-        side = self.segmenter.size // _LOW_RESOLUTION
-        mask = np.asarray(mask_input)
-        if mask.shape != (1, side, side) or not np.issubdtype(mask.dtype, np.floating):
-            expected = f"float32 [1, {side}, {side}]"
-            raise ArgumentError(f"mask_input: expected {expected}, found {mask.dtype} {list(mask.shape)}")
-        if not np.isfinite(mask).all():
-            raise ArgumentError("mask_input: expected finite logits, found NaN or infinity")
-        return mask[0].astype(np.float32, copy=False)
 
     @staticmethod
     def _clicks(image: EncodedImage, point_coords: ArrayLike | None, point_labels: ArrayLike | None) -> list[Click]:
@@ -150,13 +141,29 @@ class Predictor:
             for (x, y), label in zip(coords, labels, strict=True)
         ]
 
-    def _low_resolution(self, decoded: Decoded) -> NDArray[np.float32]:
-        side = self.segmenter.size // _LOW_RESOLUTION
-        result = np.full((1, side, side), self.segmenter.manifest.outside_logit, dtype=np.float32)
+    def _low_resolution(self, image: EncodedImage, decoded: Decoded) -> NDArray[np.float32]:
+        result = np.full((1, *_low_extent(image)), self.segmenter.manifest.outside_logit, dtype=np.float32)
         # The box's edges are multiples of a token's 16 pixels, so reducing it alone is reducing the whole map.
         left, top, right, bottom = (edge // _LOW_RESOLUTION for edge in decoded.box)
         result[0, top:bottom, left:right] = reduced(decoded.logits, _LOW_RESOLUTION)
         return result
+
+
+def _low_extent(image: EncodedImage) -> tuple[int, int]:
+    """Height and width of low-resolution logits."""
+    height, width = image.geometry.extent
+    return height // _LOW_RESOLUTION, width // _LOW_RESOLUTION
+
+
+def _checked_mask(mask_input: NDArray[np.floating], image: EncodedImage) -> NDArray[np.float32]:
+    height, width = _low_extent(image)
+    mask = np.asarray(mask_input)
+    if mask.shape != (1, height, width) or not np.issubdtype(mask.dtype, np.floating):
+        expected = f"float32 [1, {height}, {width}]"
+        raise ArgumentError(f"mask_input: expected {expected}, found {mask.dtype} {list(mask.shape)}")
+    if not np.isfinite(mask).all():
+        raise ArgumentError("mask_input: expected finite logits, found NaN or infinity")
+    return mask[0].astype(np.float32, copy=False)
 
 
 def _numbers(name: str, values: ArrayLike) -> NDArray[np.float64]:

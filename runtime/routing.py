@@ -65,6 +65,17 @@ def route(
     return boundary, other
 
 
+def changed_tokens(touched: Box, grid: tuple[int, int], patch: int = 16) -> NDArray[np.int64]:
+    """Token indices, ascending, whose prompt can change when the labels in `touched` (pixels) do.
+
+    The prompt's four convolutions, 3 x 3 with stride 2, see patch - 1 pixels beyond a token's top left pixel on every
+    side (docs/model.md 5).
+    """
+    rows = np.arange(touched.top // patch, min((touched.bottom + patch - 2) // patch + 1, grid[0]), dtype=np.int64)
+    columns = np.arange(touched.left // patch, min((touched.right + patch - 2) // patch + 1, grid[1]), dtype=np.int64)
+    return (rows[:, None] * grid[1] + columns).ravel()
+
+
 def all_tokens(grid: tuple[int, int]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """The same pair with every token on the boundary route (dense runs, which are the yardstick for routed ones)."""
     return np.arange(grid[0] * grid[1], dtype=np.int64), np.empty(0, dtype=np.int64)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable, Iterator
 from functools import cached_property
 from importlib import resources
+from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
 
@@ -16,7 +18,7 @@ from . import routing
 from .box import Box, whole
 from .encoded_image import EncodedImage
 from .graph import Graph
-from .labels import DEFINITE_FOREGROUND, region_of_interest
+from .labels import region_of_interest
 from .manifest import GRAPHS, read_manifest
 
 _MAX_THREADS = 1024
@@ -40,7 +42,8 @@ class Segmenter:
         bundle: the bundle's folder.
         manifest: its checked manifest.
         threads: threads that one run uses.
-        size: side T of the model's input, and of the label map, in pixels.
+        size: side T of the square that images are brought to, in pixels. What of it the model sees of an image, and
+            so the size of the image's label maps, is `EncodedImage.geometry.extent`: all of it in geometry `square`.
     """
 
     def __init__(self, bundle: str | os.PathLike[str] | None = None, threads: int | None = None) -> None:
@@ -59,7 +62,12 @@ class Segmenter:
         self.bundle = _shipped_bundle() if bundle is None else Path(bundle)
         self.manifest = read_manifest(self.bundle)
         self.size = self.manifest.geometry.size
-        self._graphs = {name: Graph(self.bundle, self.manifest, name, self.threads) for name in GRAPHS}
+        self._graphs = {
+            # The encoder is the large one: 0.4 GB of weights for ViT-B, and 0.8 GB of working memory at 1024 pixels,
+            # which it gives back after each image in no measurable time. What answers clicks keeps its memory.
+            name: Graph(self.bundle, self.manifest, name, self.threads, cached=large, frees_memory=large)
+            for name, large in ((name, name == "encoder") for name in GRAPHS)
+        }
         self._ops = self._graphs["decoder"].ops
         self._graphs["prompt"].load()
 
@@ -78,9 +86,39 @@ class Segmenter:
             ImageError: anything else.
         """
         pixels = _checked_image(image)
-        names = list(self.manifest.encoded_arrays())
-        arrays: list[NDArray[np.float32]] = self._graphs["encoder"].run(names, {"image": pixels})
-        return EncodedImage(self, pixels.shape[0], pixels.shape[1], dict(zip(names, arrays, strict=True)))
+        height, width = pixels.shape[:2]
+        shapes = self.manifest.encoded_arrays(self.manifest.geometry.of_image(height, width).grid)
+        arrays = {name: np.empty(shape, dtype=np.float32) for name, shape in shapes.items()}
+        self._graphs["encoder"].run_into(arrays, {"image": pixels})
+        return EncodedImage(self, height, width, arrays)
+
+    def encode_many(self, images: Iterable[NDArray[np.uint8]]) -> Iterator[EncodedImage]:
+        """`encode` for a series of images, in their order.
+
+        The next image is fetched from `images` (in a thread of its own) while one is computed, so that slow files and
+        networks cost no time; no more than these two images are held. Stop early by closing the iterator.
+
+        Args:
+            images: arrays as for `encode`.
+
+        Raises:
+            ImageError: as `encode`, in that image's turn, as does what `images` raises. It ends the series.
+        """
+        from concurrent.futures import ThreadPoolExecutor
+
+        source = iter(images)
+
+        def fetch() -> list[NDArray[np.uint8]]:
+            return list(islice(source, 1))
+
+        pool = ThreadPoolExecutor(1, thread_name_prefix="inter2former-images")
+        try:
+            coming = pool.submit(fetch)
+            while image := coming.result():
+                coming = pool.submit(fetch)
+                yield self.encode(image.pop())
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)
 
     def load(self, path: str | os.PathLike[str]) -> EncodedImage:
         """The encoded image that `EncodedImage.save` wrote to `path`; see EncodedImage.load."""
@@ -91,7 +129,7 @@ class Segmenter:
 
         Args:
             image: encoded by this bundle.
-            labels: uint8 [size, size] of the states in labels.py.
+            labels: uint8 [height, width] of the states in labels.py, in the model pixels of `image.geometry.extent`.
             dense: full attention for every token and the whole map decoded, in place of the parts that matter: the
                 yardstick for what routing and localisation save.
 
@@ -102,19 +140,26 @@ class Segmenter:
             ArgumentError: labels of another type, shape or range.
             EmbeddingError: `image` was encoded by another bundle.
         """
-        labels = self.checked_labels(labels)
         if image.bundle_id != self.manifest.id:
             raise EmbeddingError(f"{image!r} was encoded by another bundle than {str(self.bundle)!r}")
+        labels = image.checked_labels(labels)
         if dense:
-            return self._run(image, labels, whole(self.size, self.size), self._every_token, {"threshold": _EVERYWHERE})
+            everything = routing.all_tokens(image.geometry.grid)
+            return self._run(image, labels, whole(*labels.shape), everything, {"threshold": _EVERYWHERE})
         return self.decode_region(image, labels, region_of_interest(labels))
 
-    def decode_region(self, image: EncodedImage, labels: NDArray[np.uint8], region: Box) -> Decoded:
-        """`decode` for callers that know the region of interest of `labels`. Nothing is checked."""
+    def decode_region(
+        self, image: EncodedImage, labels: NDArray[np.uint8], region: Box, touched: Box | None = None
+    ) -> Decoded:
+        """`decode` for callers that know the region of interest of `labels`. Nothing is checked.
+
+        Where everything outside the box `touched` is unknown, naming it lets the decoder use what the encoder has
+        computed about such a map.
+        """
         manifest = self.manifest
         part = np.ascontiguousarray(labels[region.slices])
-        route = routing.route(part, region, manifest.geometry.grid, manifest.routing, manifest.uncertainty_kernel_size)
-        return self._run(image, part, region, route, {})
+        route = routing.route(part, region, image.geometry.grid, manifest.routing, manifest.uncertainty_kernel_size)
+        return self._run(image, part, region, route, {}, touched)
 
     def _run(
         self,
@@ -123,12 +168,17 @@ class Segmenter:
         region: Box,
         route: tuple[NDArray[np.int64], NDArray[np.int64]],
         extra: dict[str, NDArray[np.float32]],
+        touched: Box | None = None,
     ) -> Decoded:
         """Both graphs; `part` is the region's part of the label map."""
         patch = self.manifest.geometry.patch_size
         (prompt,) = self._graphs["prompt"].run(["prompt"], {"labels": part})
         offset = np.array([region.top // patch, region.left // patch], dtype=np.int64)
         feed = {"prompt": prompt, "offset": offset, "boundary": route[0], "other": route[1], **extra}
+        if self._takes_changed:
+            grid = image.geometry.grid
+            everything = routing.all_tokens(grid)[0]
+            feed["changed"] = everything if touched is None else routing.changed_tokens(touched, grid, patch)
         feed.update((name, image.arrays[name]) for name in self._encoded_inputs)
         logits, tokens = self._graphs["decoder"].run(["logits", "box"], feed)
         box = Box(*(int(edge) for edge in tokens)).scaled(patch)
@@ -137,24 +187,12 @@ class Segmenter:
     @cached_property
     def _encoded_inputs(self) -> list[str]:
         """The decoder's inputs that the encoder gave."""
-        encoded = self.manifest.encoded_arrays()
+        encoded = {spec.name for spec in self.manifest.graphs["encoder"].outputs}
         return [spec.name for spec in self.manifest.graphs["decoder"].inputs if spec.name in encoded]
 
     @cached_property
-    def _every_token(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        return routing.all_tokens(self.manifest.geometry.grid)
-
-    def checked_labels(self, labels: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        """`labels` if it is a label map of this model; otherwise ArgumentError says what it is."""
-        expected = f"uint8 [{self.size}, {self.size}]"
-        if not isinstance(labels, np.ndarray):
-            raise ArgumentError(f"labels: expected a numpy array, {expected}, found {type(labels).__name__}")
-        if labels.dtype != np.uint8 or labels.shape != (self.size, self.size):
-            raise ArgumentError(f"labels: expected {expected}, found {labels.dtype} {list(labels.shape)}")
-        highest = int(labels.max())
-        if highest > DEFINITE_FOREGROUND:
-            raise ArgumentError(f"labels: expected values from 0 to {DEFINITE_FOREGROUND}, found {highest}")
-        return labels
+    def _takes_changed(self) -> bool:
+        return any(spec.name == "changed" for spec in self.manifest.graphs["decoder"].inputs)
 
     def __repr__(self) -> str:
         return f"Segmenter({str(self.bundle)!r}, threads={self.threads}, size={self.size}, ops={self.ops!r})"

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+
+# Bundles stay as they were made, and the user's own folders untouched; tests of the cache turn it on.
+os.environ["INTER2FORMER_CACHE"] = "off"
 
 DATA = Path(__file__).parent / "data"
 MINI_SIZE = 192

@@ -22,11 +22,10 @@ DIVISOR = 32
 ZERO = -1.9
 
 
-def write_fake_bundle(folder: Path, size: int = SIZE, routing: str = "boundary") -> Path:
-    """Write the bundle; `size` is T."""
+def write_fake_bundle(folder: Path, size: int = SIZE, routing: str = "boundary", mode: str = "square") -> Path:
+    """Write the bundle; `size` is T, `mode` the geometry's."""
     folder.mkdir(parents=True)
-    grid = size // 16
-    graphs = {"encoder": _encoder(grid), "prompt": _prompt(), "decoder": _decoder(grid)}
+    graphs = {"encoder": _encoder(size, mode), "prompt": _prompt(), "decoder": _decoder()}
     for name, graph in graphs.items():
         model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9)
         onnx.checker.check_model(model)
@@ -43,7 +42,7 @@ def write_fake_bundle(folder: Path, size: int = SIZE, routing: str = "boundary")
         "format_version": 1,
         "id": bundle_id(files),
         "model": {},
-        "geometry": {"mode": "square", "size": size, "size_divisor": DIVISOR, "patch_size": 16},
+        "geometry": {"mode": mode, "size": size, "size_divisor": DIVISOR, "patch_size": 16},
         "routing": routing,
         "uncertainty_kernel_size": 7,
         "click_radius": 5,
@@ -82,9 +81,9 @@ def edit_manifest(folder: Path, **changes: Any) -> None:
 
 
 def expected_logits(brightness: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    """float32 [T, T] of the "model", for the tokens' brightness [h, w] (`embed` without its channel axis)."""
-    grid = labels.shape[0] // 16
-    mean = labels.reshape(grid, 16, grid, 16).astype(np.float32).mean(axis=(1, 3))
+    """float32 [height, width] of the "model" for uint8 labels of that size; brightness [h, w] of the tokens."""
+    height, width = labels.shape
+    mean = labels.reshape(height // 16, 16, width // 16, 16).astype(np.float32).mean(axis=(1, 3))
     return np.kron(mean + np.float32(ZERO) + brightness / 1000, np.ones((16, 16), np.float32)).astype(np.float32)
 
 
@@ -98,9 +97,24 @@ def _constants(**values: Any) -> list[onnx.TensorProto]:
     return [numpy_helper.from_array(np.asarray(value), name) for name, value in values.items()]
 
 
-def _encoder(grid: int) -> onnx.GraphProto:
+def _encoder(size: int, mode: str) -> onnx.GraphProto:
     node = helper.make_node
+    grid: list[Any] = [size // 16, size // 16]
+    sizes = [node("Concat", ["front", "square"], ["sizes"], axis=0)]
+    if mode == "fit":
+        grid = ["rows", "columns"]
+        # ceil(side * T / (16 S)), S being the longer side rounded up to a multiple of the divisor
+        sizes = [
+            node("Shape", ["image"], ["sides"], end=2),
+            node("ReduceMax", ["sides"], ["longest"], keepdims=1),
+            *_rounded_up("longest", "divisor", "steps"),
+            node("Mul", ["steps", "steps_of"], ["scaled"]),
+            node("Mul", ["sides", "size"], ["numerator"]),
+            *_rounded_up("numerator", "scaled", "grid"),
+            node("Concat", ["front", "grid"], ["sizes"], axis=0),
+        ]
     nodes = [
+        *sizes,
         node("Cast", ["image"], ["pixels"], to=T.FLOAT),
         node("ReduceMean", ["pixels", "last"], ["grey"], keepdims=0),
         node("Unsqueeze", ["grey", "two"], ["grey4"]),
@@ -109,17 +123,37 @@ def _encoder(grid: int) -> onnx.GraphProto:
         node("Unsqueeze", ["flat", "last"], ["embed"]),
         node("Concat", ["embed", "embed"], ["edge0"], axis=0),
     ]
-    constants = _constants(last=np.array([2]), two=np.array([0, 1]), sizes=np.array([1, 1, grid, grid], dtype=np.int64))
+    constants = _constants(
+        last=np.array([2]),
+        two=np.array([0, 1]),
+        front=np.array([1, 1]),
+        square=np.array([size // 16, size // 16]),
+        one=np.array([1]),
+        divisor=np.array([DIVISOR]),
+        steps_of=np.array([16 * DIVISOR]),
+        size=np.array([size]),
+    )
+    edge_rows = 2 * grid[0] if mode == "square" else "2*rows"
     return helper.make_graph(
         nodes,
         "encoder",
         [helper.make_tensor_value_info("image", T.UINT8, ["height", "width", 3])],
         [
-            helper.make_tensor_value_info("embed", T.FLOAT, [grid, grid, 1]),
-            helper.make_tensor_value_info("edge0", T.FLOAT, [2 * grid, grid, 1]),
+            helper.make_tensor_value_info("embed", T.FLOAT, [*grid, 1]),
+            helper.make_tensor_value_info("edge0", T.FLOAT, [edge_rows, grid[1], 1]),
         ],
         constants,
     )
+
+
+def _rounded_up(value: str, unit: str, result: str) -> list[onnx.NodeProto]:
+    """result = ceil(value / unit) in whole numbers."""
+    node = helper.make_node
+    return [
+        node("Add", [value, unit], [f"{result}_sum"]),
+        node("Sub", [f"{result}_sum", "one"], [f"{result}_less"]),
+        node("Div", [f"{result}_less", unit], [result]),
+    ]
 
 
 def _prompt() -> onnx.GraphProto:
@@ -140,9 +174,11 @@ def _prompt() -> onnx.GraphProto:
     )
 
 
-def _decoder(grid: int) -> onnx.GraphProto:
+def _decoder() -> onnx.GraphProto:
     node = helper.make_node
     nodes = [
+        node("Shape", ["embed"], ["grid"], end=2),
+        node("ReduceProd", ["grid"], ["tokens"], keepdims=1),
         # Every input takes part, so that none can go missing unnoticed; what routes and edges add is nothing.
         node("ReduceSum", ["edge0"], ["edges"], keepdims=0),
         node("Mul", ["edges", "nothing"], ["no_edges"]),
@@ -180,11 +216,9 @@ def _decoder(grid: int) -> onnx.GraphProto:
     constants = _constants(
         nothing=np.float32(0),
         last=np.array([2]),
-        tokens=np.array([grid * grid]),
         zero=np.array([0]),
         two=np.array([2]),
         one=np.float32(1),
-        grid=np.array([grid, grid]),
         origin=np.array([0, 0]),
         swap=np.array([1, 0]),
         front=np.array([0, 1]),

@@ -38,6 +38,7 @@ OPS = (
     "BoundaryGather",
     "BoundaryScatter",
     "BoundaryAttention",
+    "FirstAttention",
     "BSQAttention",
     "NormProjection",
     "ResidualProjection",
@@ -52,8 +53,9 @@ OPS = (
     "QuantResidualProjection",
     "QuantNormMlp",
     "HybridAttention",
+    "PromptedAttention",
     "HybridMoE",
-    "AddPrompt",
+    "PromptProjection",
     "PromptEmbed",
     "Localise",
     "LocalBox",
@@ -236,12 +238,62 @@ def hybrid_moe_case(
     return inputs, {"epsilon": EPSILON}
 
 
-def add_prompt_case(rng: np.random.Generator, h: int, w: int, dim: int = 6) -> Case:
-    """The region is anywhere on the grid."""
+def first_attention_case(
+    rng: np.random.Generator, h: int, w: int, heads: int, head: int = 8, scale: float = 1.0
+) -> Case:
+    qkv = floats(rng, h * w, 3 * heads * head)
+    qkv[:, : 2 * heads * head] *= np.float32(scale)
+    return [qkv, grid_of(h, w), frequencies(head)], {"num_heads": heads}
+
+
+def prompted_attention_case(
+    rng: np.random.Generator,
+    h: int,
+    w: int,
+    boundary: int,
+    changed: int,
+    heads: int,
+    bits: int,
+    head: int = 8,
+    dim: int = 12,
+    before: float = 1.0,
+) -> Case:
+    """A hybrid attention of which all rows of qkv but `changed` are known; `before` scales what those were."""
+    inputs, attributes = hybrid_attention_case(rng, h, w, boundary, heads, bits, head, dim)
+    rows = np.sort(rng.permutation(h * w)[:changed]).astype(np.int64)
+    first = inputs[1].copy()
+    first[rows] = floats(rng, changed, first.shape[1], scale=before)
+    return [*inputs, first, *first_of(first, h, w, heads), rows], attributes
+
+
+def first_of(qkv: NDArray[np.float32], h: int, w: int, heads: int) -> Inputs:
+    """FirstAttention of qkv, by a faster way than the oracle's loops."""
+    grid, freqs = grid_of(h, w), frequencies(qkv.shape[1] // 3 // heads)
+    with torch.no_grad():
+        exact = [torch.from_numpy(array) for array in (qkv.astype(np.float64), grid, freqs.astype(np.float64))]
+        parts = boundary_attention.first_attention(*exact, num_heads=heads)
+    return [part.numpy().astype(np.float32) for part in parts]
+
+
+def prompt_projection_case(
+    rng: np.random.Generator, h: int, w: int, dim: int = 6, out_dim: int = 9, changed: float = 0.5
+) -> Case:
+    """The region is anywhere on the grid; that share of its tokens is not as it was. What must not be read is NaN."""
     top, left = int(rng.integers(h)), int(rng.integers(w))
     height, width = int(rng.integers(1, h - top + 1)), int(rng.integers(1, w - left + 1))
     offset = np.array([top, left], np.int64)
-    return [floats(rng, h, w, dim), floats(rng, height, width, dim), offset, floats(rng, dim)], {}
+    tokens = [floats(rng, h, w, dim), floats(rng, height, width, dim), offset, floats(rng, dim)]
+    weights = [*norm(rng, dim), *linear(rng, out_dim, dim)]
+    x = op_oracles.add_prompt(*(array.astype(np.float64) for array in tokens[:2]), offset, tokens[3])
+    known = op_oracles.norm_projection(x, *weights, epsilon=EPSILON).astype(np.float32)
+    inside = np.zeros((h, w), np.bool_)
+    inside[top : top + height, left : left + width] = True
+    rows = np.flatnonzero(rng.random(h * w) < changed).astype(np.int64)
+    background, first = known.copy(), known.copy()
+    background[inside.ravel()] = np.nan
+    first[~inside.ravel()] = np.nan
+    first[rows] = np.nan
+    return [*tokens, *weights, background, first, rows], {"epsilon": EPSILON}
 
 
 def label_map(rng: np.random.Generator, h: int, w: int, discs: int, radii: tuple[int, int]) -> NDArray[np.uint8]:

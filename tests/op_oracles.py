@@ -87,6 +87,15 @@ def boundary_attention(
     return out
 
 
+def first_attention(qkv: Array, grid: Indices, freqs: Array, num_heads: int) -> tuple[Array, Array]:
+    q, k, v = np.split(qkv, 3, axis=1)
+    tokens = np.arange(len(q))
+    scores = boundary_scores(q, k, tokens, grid, freqs, num_heads)
+    largest = scores.max(2, initial=-np.inf)
+    lse = largest + np.log(np.exp(scores - largest[:, :, None]).sum(2))
+    return boundary_attention(q, k, v, tokens, grid, freqs, num_heads), lse.T
+
+
 def bsq_scores(
     q: Array, k: Array, code_weight: Array, code_bias: Array, codebook: Array, num_heads: int
 ) -> tuple[Array, Indices]:
@@ -141,6 +150,11 @@ def hybrid_attention(
     inner[boundary] = boundary_attention(q[boundary], k, v, boundary, grid, freqs, num_heads)
     inner[other] = bsq_attention(q[other], k, v, code_weight, code_bias, codebook, num_heads)
     return x + inner @ proj_weight.T + proj_bias
+
+
+def prompted_attention(*inputs: Array, num_heads: int) -> Array:
+    # The last four only say what is known already.
+    return hybrid_attention(*inputs[:-4], num_heads=num_heads)
 
 
 def swiglu(
@@ -223,6 +237,14 @@ def add_prompt(embed: Array, prompt: Array, offset: Indices, background: Array) 
             inside = 0 <= r < prompt.shape[0] and 0 <= c < prompt.shape[1]
             out[i, j] = embed[i, j] + (prompt[r, c] if inside else background)
     return out.reshape(h * w, channels)
+
+
+def prompt_projection(
+    embed: Array, prompt: Array, offset: Indices, background: Array, *weights_and_known: Array, epsilon: float
+) -> tuple[Array, Array]:
+    # The last three only say what is known already.
+    x = add_prompt(embed, prompt, offset, background)
+    return x, norm_projection(x, *weights_and_known[:-3], epsilon=epsilon)
 
 
 def conv3x3(x: Array, weight: Array, stride: int) -> Array:

@@ -45,7 +45,7 @@ def changed(**blocks: dict[str, Any] | Any) -> dict[str, Any]:
     "values, said",
     [
         (changed(geometry={"size": 100}), "geometry.size must be a multiple of 16, found 100"),
-        (changed(geometry={"mode": "fit"}), "geometry.mode"),
+        (changed(geometry={"mode": "round"}), "geometry.mode must be 'square' or 'fit', found 'round'"),
         (changed(neck={"downscale": 3}), "neck.downscale 3 must divide"),
         (changed(neck={"code_size": 40}), "neck.code_size"),
         (changed(neck={"uncertainty_kernel_size": 4}), "must be odd"),

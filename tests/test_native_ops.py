@@ -70,8 +70,24 @@ def _hybrid_moe(rng: np.random.Generator) -> Case:
     return op_forms.hybrid_moe_case(rng, tokens, _some(rng, tokens), experts, dim, hidden)
 
 
-def _add_prompt(rng: np.random.Generator) -> Case:
-    return op_forms.add_prompt_case(rng, *(int(size) for size in rng.integers(1, 40, 3)))
+def _first_attention(rng: np.random.Generator) -> Case:
+    heads, head = int(rng.integers(1, 4)), 4 * int(rng.integers(1, 10))
+    return op_forms.first_attention_case(rng, *_grid(rng)[:2], heads, head, float(rng.choice([0.1, 1.0, 3.0])))
+
+
+def _prompted_attention(rng: np.random.Generator) -> Case:
+    """Often all tokens on the boundary route and few of them changed, which is when the kernel corrects."""
+    heads, head, bits = int(rng.integers(1, 4)), 4 * int(rng.integers(1, 10)), int(rng.integers(1, 10))
+    h, w, boundary = _grid(rng)
+    changed = int(rng.choice([0, 1, 3, h * w]))
+    before = float(rng.choice([0.1, 1.0, 3.0]))
+    case = (h, w, boundary, min(changed, h * w), heads, bits, head, int(rng.integers(1, 80)), before)
+    return op_forms.prompted_attention_case(rng, *case)
+
+
+def _prompt_projection(rng: np.random.Generator) -> Case:
+    changed = float(rng.choice([0.0, 0.1, 1.0]))
+    return op_forms.prompt_projection_case(rng, *(int(size) for size in rng.integers(1, 40, 4)), changed)
 
 
 # Per op: random cases, and which inputs are weights.
@@ -83,7 +99,9 @@ CASES: dict[str, tuple[Make, tuple[int, ...]]] = {
     "NormProjection": (_norm_projection, (1, 2, 3, 4)),
     "HybridAttention": (_hybrid_attention, tuple(range(5, 11))),
     "HybridMoE": (_hybrid_moe, tuple(range(2, 25))),
-    "AddPrompt": (_add_prompt, (3,)),
+    "FirstAttention": (_first_attention, (2,)),
+    "PromptedAttention": (_prompted_attention, tuple(range(5, 11))),
+    "PromptProjection": (_prompt_projection, tuple(range(3, 8))),
 }
 
 
@@ -137,6 +155,25 @@ def test_published_sizes(name: str, boundary: int, isa: str) -> None:
     inputs, attributes = published(np.random.default_rng(boundary), name, boundary)
     runner = native_session(name, inputs, attributes, isa)
     assert_close(run_session(runner, inputs), run_op(name, inputs, attributes), TOLERANCE, f"{name}, {isa}")
+
+
+@pytest.mark.parametrize("isa", instruction_sets())
+@pytest.mark.parametrize(
+    ("now", "before"), [(1.0, 1.0), (30.0, 1.0), (1.0, 30.0), (1e4, 1.0), (1.0, 1e4), (np.inf, 1.0), (np.nan, 1.0)]
+)
+def test_exchanged_keys_may_have_any_weight(now: float, before: float, isa: str) -> None:
+    """Changed tokens that held most of the attention, that take most of it now, or that are no numbers at all."""
+    rng = np.random.default_rng(11)
+    inputs, attributes = op_forms.prompted_attention_case(rng, 9, 11, 99, 5, 2, 6, before=before)
+    first, rows = inputs[11], inputs[14]
+    inputs[1][rows] = first[rows] * np.float32(now)
+    if before > 1:
+        inputs[1][rows] = op_forms.floats(rng, 5, first.shape[1])
+    runner = native_session("PromptedAttention", inputs, attributes, isa)
+    plain = native_session("HybridAttention", inputs[:11], attributes, isa)
+    (got,), (want,) = run_session(runner, inputs), run_session(plain, inputs[:11])
+    np.testing.assert_array_equal(np.isnan(got), np.isnan(want))
+    assert_close([np.nan_to_num(got)], [np.nan_to_num(want)], TOLERANCE, f"{now=} {before=} {isa}")
 
 
 @pytest.mark.parametrize("isa", instruction_sets())

@@ -13,7 +13,9 @@ from op_forms import (
     assert_forms_agree,
     boundary_attention_case,
     bsq_attention_case,
+    first_attention_case,
     hybrid_attention_case,
+    prompted_attention_case,
     torch_form,
 )
 from ops_harness import run_op
@@ -162,3 +164,31 @@ def test_hybrid_attention_of_large_values(seed: int, grid: tuple[int, int, int],
     inputs[0] *= np.float32(1e4)
     inputs[1][:, -heads * 8 :] *= np.float32(1e4)
     assert_forms_agree("HybridAttention", (inputs, attributes))
+
+
+@SETTINGS
+@given(SEEDS, GRIDS, HEADS, st.sampled_from([0.1, 1.0, 30.0]))
+def test_first_attention(seed: int, grid: tuple[int, int, int], heads: int, scale: float) -> None:
+    """Scores around 1, small ones, and ones whose exponentials overflow."""
+    case = first_attention_case(np.random.default_rng(seed), *grid[:2], heads, scale=scale)
+    # Scores of thousands are rounded in the fourth digit behind the point.
+    assert_forms_agree("FirstAttention", case, 2e-5 if scale < 10 else 1e-3)
+
+
+def test_first_attention_is_boundary_attention_of_all_tokens() -> None:
+    """Also in several chunks, the last of them padded."""
+    inputs, attributes = first_attention_case(np.random.default_rng(6), 30, 35, 2)
+    attention, lse = run_op("FirstAttention", inputs, attributes)
+    q, k, v = np.split(inputs[0], 3, axis=1)
+    (expected,) = run_op("BoundaryAttention", [q, k, v, np.arange(1050), *inputs[1:]], attributes)
+    np.testing.assert_allclose(attention, expected, atol=1e-6)
+    from_torch = torch_form("FirstAttention", inputs, attributes)
+    np.testing.assert_allclose(lse, from_torch[1], atol=1e-5)
+
+
+@SETTINGS
+@given(SEEDS, GRIDS, HEADS, BITS)
+def test_prompted_attention(seed: int, grid: tuple[int, int, int], heads: int, bits: int) -> None:
+    rng = np.random.default_rng(seed)
+    changed = int(rng.integers(0, grid[0] * grid[1] + 1))
+    assert_forms_agree("PromptedAttention", prompted_attention_case(rng, *grid, changed, heads, bits))

@@ -8,7 +8,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from op_forms import (
-    add_prompt_case,
     assert_forms_agree,
     crop_case,
     floats,
@@ -16,6 +15,7 @@ from op_forms import (
     grid_of,
     localise_case,
     norm_projection_case,
+    prompt_projection_case,
     random_box,
     scatter_case,
 )
@@ -55,17 +55,20 @@ def test_scatter_undoes_gather(seed: int, tokens: int, count: int | None) -> Non
 
 
 @SETTINGS
-@given(SEEDS, SIDES, SIDES)
-def test_add_prompt(seed: int, h: int, w: int) -> None:
-    assert_forms_agree("AddPrompt", add_prompt_case(np.random.default_rng(seed), h, w), 1e-6)
+@given(SEEDS, SIDES, SIDES, st.sampled_from([0.0, 0.3, 1.0]))
+def test_prompt_projection(seed: int, h: int, w: int, changed: float) -> None:
+    case = prompt_projection_case(np.random.default_rng(seed), h, w, changed=changed)
+    assert_forms_agree("PromptProjection", case)
 
 
-def test_add_prompt_covers_the_grid() -> None:
+def test_prompt_projection_covers_the_grid() -> None:
+    """Without a token outside the region the background is not used."""
     rng = np.random.default_rng(0)
-    embed, prompt = floats(rng, 3, 4, 2), floats(rng, 3, 4, 2)
-    background = np.full(2, np.nan, np.float32)
-    (out,) = run_op("AddPrompt", [embed, prompt, np.zeros(2, np.int64), background], {})
-    np.testing.assert_array_equal(out, (embed + prompt).reshape(12, 2))
+    inputs, attributes = prompt_projection_case(rng, 3, 4, 2)
+    inputs[1], inputs[2] = floats(rng, 3, 4, 2), np.zeros(2, np.int64)
+    inputs[3] = np.full(2, np.nan, np.float32)
+    x, _ = run_op("PromptProjection", inputs, attributes)
+    np.testing.assert_array_equal(x, (inputs[0] + inputs[1]).reshape(12, 2))
 
 
 @SETTINGS

@@ -21,7 +21,7 @@ import inter2former_onnx
 REPOSITORY = Path(__file__).resolve().parent.parent
 WHEEL_VARIABLE = "INTER2FORMER_TEST_WHEEL"
 NATIVE_MACHINES = ("x86_64", "AMD64", "aarch64", "arm64")
-OPTIONAL = ("torch", "onnx", "onnxscript", "safetensors", "cv2", "PIL", "tqdm")
+OPTIONAL = ("torch", "onnx", "onnxscript", "safetensors", "cv2", "PIL", "tqdm", "starlette", "uvicorn")
 
 
 def python(*arguments: str, cwd: Path, executable: str | Path = sys.executable) -> str:
@@ -135,7 +135,7 @@ def test_wheel_content(wheel: Path) -> None:
 
 def test_every_module_of_the_folders_is_in_the_wheel(wheel: Path) -> None:
     names = set(zipfile.ZipFile(wheel).namelist())
-    for folder in ("runtime", "custom_ops", "models", "export", "training"):
+    for folder in ("runtime", "custom_ops", "models", "export", "training", "evaluation"):
         for file in (REPOSITORY / folder).rglob("*.py"):
             assert f"inter2former_onnx/{file.relative_to(REPOSITORY).as_posix()}" in names
     for file in (REPOSITORY / "inter2former_onnx").rglob("*.py"):

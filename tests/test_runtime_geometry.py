@@ -21,9 +21,11 @@ def torch_resize(values: np.ndarray, height: int, width: int) -> np.ndarray:
 
 
 def by_torch(logits: np.ndarray, box: Box, geometry: Geometry) -> np.ndarray:
-    """The published way: the whole map, resized to the square, cropped."""
-    full = np.full((geometry.size, geometry.size), OUTSIDE, dtype=np.float32)
+    """The published way: the whole map resized to the square and cropped; what was not computed is like its border."""
+    height, width = geometry.extent
+    full = np.full((height, width), OUTSIDE, dtype=np.float32)
     full[box.slices] = logits
+    full = np.pad(full, ((0, geometry.size - height), (0, geometry.size - width)), mode="edge")
     return torch_resize(full, geometry.square, geometry.square)[: geometry.height, : geometry.width]
 
 
@@ -42,12 +44,20 @@ def test_square(height: int, width: int, divisor: int, square: int) -> None:
 
 @settings(deadline=None, max_examples=60)
 @given(
-    st.integers(1, 150), st.integers(1, 150), st.sampled_from([1, 3, 16, 64]), st.sampled_from([32, 48, 96]), st.data()
+    st.integers(1, 150),
+    st.integers(1, 150),
+    st.sampled_from([1, 3, 16, 64]),
+    st.sampled_from([32, 48, 96]),
+    st.sampled_from(["square", "fit"]),
+    st.data(),
 )
-def test_back_to_the_image_as_torch_does(height: int, width: int, divisor: int, size: int, data: st.DataObject) -> None:
-    geometry = Geometry(height, width, size, divisor)
-    left, top = data.draw(st.integers(0, size - 1)), data.draw(st.integers(0, size - 1))
-    box = Box(left, top, data.draw(st.integers(left + 1, size)), data.draw(st.integers(top + 1, size)))
+def test_back_to_the_image_as_torch_does(
+    height: int, width: int, divisor: int, size: int, mode: str, data: st.DataObject
+) -> None:
+    geometry = Geometry(height, width, size, divisor, mode)
+    rows, columns = geometry.extent
+    left, top = data.draw(st.integers(0, columns - 1)), data.draw(st.integers(0, rows - 1))
+    box = Box(left, top, data.draw(st.integers(left + 1, columns)), data.draw(st.integers(top + 1, rows)))
     logits = np.random.default_rng(height * width).normal(size=(box.height, box.width)).astype(np.float32)
     expected = by_torch(logits, box, geometry)
     found = geometry.logits(logits, box, OUTSIDE)
@@ -55,6 +65,28 @@ def test_back_to_the_image_as_torch_does(height: int, width: int, divisor: int, 
     np.testing.assert_allclose(found, expected, atol=2e-4)
     # A mask trimmed to where logits are positive must be what thresholding all of them gives.
     np.testing.assert_array_equal(geometry.mask(logits, logits > 0, box, OUTSIDE), found > 0)
+
+
+@pytest.mark.parametrize(
+    "height, width, divisor, grid",
+    [
+        (900, 1600, 1, (36, 64)),  # the longer side gets all of T
+        (1600, 900, 1, (64, 36)),
+        (900, 1600, 256, (33, 58)),
+        (1, 1, 1, (64, 64)),
+        (1, 1, 256, (1, 1)),
+        (20, 5000, 1, (1, 64)),
+        (1024, 1023, 1, (64, 64)),
+        (1024, 1008, 1, (64, 63)),
+    ],
+)
+def test_tokens_that_an_image_reaches(height: int, width: int, divisor: int, grid: tuple[int, int]) -> None:
+    geometry = Geometry(height, width, 1024, divisor, "fit")
+    assert geometry.grid == grid and geometry.extent == (16 * grid[0], 16 * grid[1])
+    row, column = geometry.model_pixel(height - 1, width - 1)
+    assert geometry.extent[0] - 16 <= row < geometry.extent[0] or row == 0
+    assert geometry.extent[1] - 16 <= column < geometry.extent[1] or column == 0
+    assert Geometry(height, width, 1024, divisor).extent == (1024, 1024)
 
 
 def test_large_image_as_torch_does() -> None:

@@ -47,7 +47,7 @@ def test_reads_what_is_there(intact: Path) -> None:
     manifest = reader.read_manifest(intact)
     assert (manifest.geometry.size, manifest.geometry.grid, manifest.routing) == (96, (6, 6), "boundary")
     assert manifest.outside_logit == -100.0 and isinstance(manifest.outside_logit, float)
-    assert manifest.encoded_arrays() == {"embed": (6, 6, 1), "edge0": (12, 6, 1)}
+    assert manifest.encoded_arrays((6, 6)) == {"embed": (6, 6, 1), "edge0": (12, 6, 1)}
     assert manifest.graphs["prompt"].inputs[0].shape == ("region_height", "region_width")
     assert manifest.graphs["encoder"].ops["ai.onnx"]["Add"] == 1
     assert manifest.files_of("prompt") == ["prompt.onnx"]
@@ -128,6 +128,37 @@ def test_newer_format(bundle: Path) -> None:
 def test_field_of_wrong_type_or_value(bundle: Path, field: str, value: object, part: str) -> None:
     edit_manifest(bundle, **{field: value})
     assert part in refused(bundle)
+
+
+def test_unknown_mode(bundle: Path) -> None:
+    edit_manifest(bundle, geometry={"mode": "round", "size": 96, "size_divisor": 32, "patch_size": 16})
+    assert "geometry: mode: expected 'square' or 'fit', found 'round'" in refused(bundle)
+
+
+def test_grids_of_images_in_mode_fit(tmp_path: Path) -> None:
+    manifest = reader.read_manifest(write_fake_bundle(tmp_path / "fit", mode="fit"))
+    assert manifest.geometry.of_image(70, 50).grid == (5, 4)
+    assert manifest.encoded_arrays((5, 4)) == {"embed": (5, 4, 1), "edge0": (10, 4, 1)}
+
+
+@pytest.mark.parametrize(
+    "index, shape, part",
+    [
+        (0, [6, 6, 1], "'embed' must be rows x columns tokens"),
+        (0, ["columns", "rows", 1], "'embed' must be rows x columns tokens"),
+        (1, ["rows*2", "columns", 1], "must have a shape of numbers and multiples of rows and columns"),
+        (1, ["0*rows", "columns", 1], "multiples of rows and columns"),
+        (1, ["9999*rows", "columns", 1], "multiples of rows and columns"),
+        (1, ["rows\n", "columns", 1], "multiples of rows and columns"),
+        (1, ["999*rows", "999*columns", 1 << 16], "must hold fewer than"),
+    ],
+)
+def test_shapes_that_mode_fit_refuses(tmp_path: Path, index: int, shape: list[object], part: str) -> None:
+    folder = write_fake_bundle(tmp_path / "fit", mode="fit")
+    graphs = json.loads((folder / "manifest.json").read_text())["graphs"]
+    graphs["encoder"]["outputs"][index]["shape"] = shape
+    edit_manifest(folder, graphs=graphs)
+    assert part in refused(folder)
 
 
 @pytest.mark.parametrize("size", [0, -16, 90, 1 << 20, 96.0, "96", None])

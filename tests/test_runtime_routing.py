@@ -81,3 +81,20 @@ def test_label_map_of_unknown_is_all_boundary() -> None:
 @pytest.mark.parametrize("label", [0, 1, 3, 4])
 def test_uniform_label_map_has_no_boundary(label: int) -> None:
     assert not routing.boundary_tokens(np.full((32, 48), label, dtype=np.uint8), 7).any()
+
+
+@pytest.mark.parametrize(
+    ("touched", "rows", "columns"),
+    [
+        ((32, 32, 33, 33), [2], [2]),  # the top left pixel of a token is seen by no other
+        ((33, 33, 34, 34), [2, 3], [2, 3]),
+        ((47, 47, 48, 48), [2, 3], [2, 3]),
+        ((0, 0, 1, 1), [0], [0]),
+        ((79, 95, 80, 96), [5], [4]),  # the last pixel of a grid of 6 x 5 tokens
+        ((28, 60, 39, 71), [3, 4, 5], [1, 2, 3]),
+    ],
+)
+def test_changed_tokens(touched: tuple[int, int, int, int], rows: list[int], columns: list[int]) -> None:
+    found = routing.changed_tokens(Box(*touched), (6, 5))
+    assert found.dtype == np.int64
+    assert found.tolist() == [row * 5 + column for row in rows for column in columns]

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -22,9 +23,11 @@ BACKGROUND = np.array([0, 1, 1, 2, 4], dtype=np.uint8)
 FOREGROUND = np.array([0, 2, 3, 3, 4], dtype=np.uint8)
 
 
-@pytest.fixture(scope="module", params=["boundary", "roi"])
+@pytest.fixture(scope="module", params=["boundary square", "roi square", "boundary fit"])
 def segmenter(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Segmenter:
-    return Segmenter(write_fake_bundle(tmp_path_factory.mktemp("session") / "bundle", routing=request.param), threads=1)
+    routing, mode = request.param.split()
+    folder = tmp_path_factory.mktemp("session") / "bundle"
+    return Segmenter(write_fake_bundle(folder, routing=routing, mode=mode), threads=1)
 
 
 def photograph(height: int, width: int) -> np.ndarray:
@@ -38,15 +41,17 @@ def image(segmenter: Segmenter) -> EncodedImage:
 
 def plain_session(image: EncodedImage, clicks: Sequence[Click]) -> tuple[np.ndarray, np.ndarray]:
     """(labels, logits in the original image) after all clicks, by whole-map definitions."""
-    labels = np.full((SIZE, SIZE), 2, dtype=np.uint8)
-    geometry = Geometry(image.height, image.width, SIZE, 32)
-    y, x = np.mgrid[:SIZE, :SIZE]
+    mode = image.segmenter.manifest.geometry.mode
+    geometry = Geometry(image.height, image.width, SIZE, 32, mode)
+    height, width = (SIZE, SIZE) if mode == "square" else (80, 64)  # 70 x 50 pixels, neither enlarged nor reduced
+    labels = np.full((height, width), 2, dtype=np.uint8)
+    y, x = np.mgrid[:height, :width]
     back = np.empty(0)
     for click in clicks:
         row, column = geometry.model_pixel(click.y, click.x)
         labels[(y - row) ** 2 + (x - column) ** 2 <= 25] = 4 if click.positive else 0
         box = region_of_interest(labels)
-        logits = np.full((SIZE, SIZE), -100, dtype=np.float32)
+        logits = np.full((height, width), -100, dtype=np.float32)
         logits[box.slices] = expected_logits(image.arrays["embed"][:, :, 0], labels)[box.slices]
         back = geometry.logits(logits, region_of_interest(np.ones_like(labels)), -100.0)
         labels = np.where(logits > 0, FOREGROUND[labels], BACKGROUND[labels])
@@ -77,7 +82,7 @@ def test_clicks_follow_the_published_loop(image: EncodedImage, points: list[tupl
 def test_before_the_first_click(image: EncodedImage) -> None:
     session = image.session()
     assert session.clicks == ()
-    assert (session.labels == 2).all() and session.labels.shape == (SIZE, SIZE)
+    assert (session.labels == 2).all() and session.labels.shape == image.geometry.extent
     assert session.mask.shape == (70, 50) and session.mask.dtype == np.bool_ and not session.mask.any()
     assert session.logits.dtype == np.float32 and (session.logits == -100).all()
 
@@ -99,6 +104,75 @@ def test_undo_equals_never_having_clicked(image: EncodedImage, steps: list[tuple
     for step in kept:
         replayed.click(*step)
     assert state_of(session) == state_of(replayed)
+
+
+@settings(deadline=None, max_examples=25)
+@given(st.lists(st.tuples(st.sampled_from(["click", "preview", "undo"]), POINTS), max_size=8))
+def test_preview_equals_click_and_undo(image: EncodedImage, steps: list[tuple[str, tuple[float, float, bool]]]) -> None:
+    previewing, plain = image.session(), image.session()
+    for step, point in steps:
+        if step == "undo":
+            np.testing.assert_array_equal(previewing.undo(), plain.undo())
+            continue
+        before = state_of(previewing)
+        preview = previewing.preview(*point)
+        assert state_of(previewing) == before
+        np.testing.assert_array_equal(preview, plain.click(*point))
+        preview[...] = ~preview  # the caller's own
+        if step == "preview":
+            plain.undo()
+        else:
+            np.testing.assert_array_equal(previewing.click(*point), plain.mask)
+        assert state_of(previewing) == state_of(plain)
+
+
+def test_click_on_the_previewed_pixel_decodes_nothing(segmenter: Segmenter, monkeypatch: pytest.MonkeyPatch) -> None:
+    session = segmenter.encode(photograph(40, 60)).session()
+    decoded: list[object] = []
+    decode = segmenter.decode_region
+    monkeypatch.setattr(segmenter, "decode_region", lambda *args: decoded.append(args) or decode(*args))
+    session.preview(10, 10)
+    session.preview(10.5, 10.2)
+    session.click(10, 10)
+    assert len(decoded) == 1
+    session.preview(20, 20)
+    session.click(20, 20, positive=False)  # another click than the previewed one
+    session.click(20, 20)  # the previewed pixel, on other clicks
+    assert len(decoded) == 4
+
+
+def test_click_does_not_wait_for_a_preview(segmenter: Segmenter, monkeypatch: pytest.MonkeyPatch) -> None:
+    session = segmenter.encode(photograph(40, 60)).session()
+    started, may_end = threading.Event(), threading.Event()
+    decode = segmenter.decode_region
+    clicking = threading.get_ident()
+
+    def slow_elsewhere(*args: Any) -> Any:
+        if threading.get_ident() != clicking:
+            started.set()
+            assert may_end.wait(30)
+        return decode(*args)
+
+    monkeypatch.setattr(segmenter, "decode_region", slow_elsewhere)
+    previews: list[np.ndarray] = []
+    thread = threading.Thread(target=lambda: previews.append(session.preview(30, 20)))
+    thread.start()
+    assert started.wait(30)
+    session.click(10, 10)
+    after_click = state_of(session)
+    may_end.set()
+    thread.join()
+    assert state_of(session) == after_click
+    other = segmenter.encode(photograph(40, 60)).session()
+    np.testing.assert_array_equal(previews[0], other.click(30, 20))
+    np.testing.assert_array_equal(session.click(30, 20), session.mask)  # not what was previewed from elsewhere
+    assert session.clicks == (Click(10, 10, True), Click(30, 20, True))
+
+
+@pytest.mark.parametrize("x, y", [(50, 0), (0, -1)])
+def test_unusable_previews_raise_as_clicks_do(image: EncodedImage, x: float, y: float) -> None:
+    with pytest.raises(ClickError, match="must be from 0"):
+        image.session().preview(x, y)
 
 
 def test_undo_without_clicks_changes_nothing(image: EncodedImage) -> None:
@@ -186,7 +260,7 @@ def test_zero_and_one_are_truth_values(image: EncodedImage) -> None:
 
 @pytest.mark.parametrize("error", [BundleError("no"), MemoryError(), KeyboardInterrupt()])
 @pytest.mark.parametrize("step", ["region_of_interest", "apply_prediction", "decode", "mask"])
-@pytest.mark.parametrize("action", ["click", "undo"])
+@pytest.mark.parametrize("action", ["click", "preview", "undo"])
 def test_failure_anywhere_changes_nothing(
     segmenter: Segmenter, monkeypatch: pytest.MonkeyPatch, error: BaseException, step: str, action: str
 ) -> None:
@@ -206,10 +280,10 @@ def test_failure_anywhere_changes_nothing(
         else:
             patch.setattr(module.label_rules, step, fail)
         with pytest.raises(type(error)):
-            if action == "click":
-                session.click(30, 30)
-            else:
+            if action == "undo":
                 session.undo()
+            else:
+                getattr(session, action)(30, 30)
     assert state_of(session) == before
     session.click(30, 30)
     assert len(session.clicks) == 3
@@ -287,14 +361,14 @@ def test_session_goes_on_from_given_labels(image: EncodedImage) -> None:
 
 
 @pytest.mark.parametrize(
-    "labels, said",
+    "change, said",
     [
-        (np.full((SIZE, SIZE), 5, np.uint8), "from 0 to 4, found 5"),
-        (np.zeros((SIZE, 3), np.uint8), "found uint8"),
-        (np.zeros((SIZE, SIZE)), "found float64"),
-        ("labels", "found str"),
+        (lambda labels: labels + np.uint8(3), "from 0 to 4, found 5"),
+        (lambda labels: labels[:, :3], "found uint8"),
+        (lambda labels: labels.astype(np.float64), "found float64"),
+        (lambda labels: "labels", "found str"),
     ],
 )
-def test_given_labels_are_checked(image: EncodedImage, labels: np.ndarray, said: str) -> None:
+def test_given_labels_are_checked(image: EncodedImage, change: Callable[[np.ndarray], Any], said: str) -> None:
     with pytest.raises(ArgumentError, match=said):
-        image.session(labels=labels)
+        image.session(labels=change(image.session().labels))

@@ -21,6 +21,7 @@ from fake_bundle import bundle_id, edit_manifest, write_fake_bundle
 from inter2former_onnx import EncodedImage, Segmenter
 from inter2former_onnx.errors import ArgumentError, BundleError, EmbeddingError, ImageError, OpsLibraryError
 from inter2former_onnx.models import Inter2Former, ModelConfig, load_state_dict, read_checkpoint
+from inter2former_onnx.runtime import labels as label_rules
 from inter2former_onnx.runtime import segmenter as module
 
 NEAR_ZERO = 1e-3  # of recorded logits: which side of 0 such a pixel falls on is not held to
@@ -58,15 +59,19 @@ def test_replays_the_recorded_session(
     recorded = reference("session_exact" if routing == "boundary" else "session_roi")
     session = Segmenter(bundle, threads=2).encode(reference_image).session(enforce_clicks=False)
     sure_labels = np.ones((MINI_SIZE, MINI_SIZE), dtype=bool)
+    as_recorded = True
     for i, (y, x, positive) in enumerate(recorded["clicks"].tolist()):
         mask = session.click(x, y, bool(positive))
         logits = recorded[f"{i}_logits_original"]
-        np.testing.assert_allclose(session.logits, logits, atol=TOLERANCE)
-        sure = abs(logits) > NEAR_ZERO
+        # One pixel whose logit is zero to the last digits can fall on the other side, and all later ones move a little.
+        tolerance = TOLERANCE if as_recorded else 20 * TOLERANCE
+        np.testing.assert_allclose(session.logits, logits, atol=tolerance)
+        sure = abs(logits) > max(NEAR_ZERO, tolerance)
         np.testing.assert_array_equal(mask[sure], recorded[f"{i}_mask"][sure])
         # A label is the sum of all predictions so far.
-        sure_labels &= abs(recorded[f"{i}_logits"]) > NEAR_ZERO
+        sure_labels &= abs(recorded[f"{i}_logits"]) > max(NEAR_ZERO, tolerance)
         np.testing.assert_array_equal(session.labels[sure_labels], recorded[f"{i}_label_out"][sure_labels])
+        as_recorded = np.array_equal(session.labels, recorded[f"{i}_label_out"])
     assert sure_labels.mean() > 0.99
 
 
@@ -135,6 +140,31 @@ def test_positive_and_negative_click_on_one_pixel(encoded: EncodedImage) -> None
     session = encoded.session()
     for positive in (True, False, True, False):
         assert session.click(80, 60, positive)[60, 80] == positive
+
+
+@pytest.mark.parametrize("positive", [True, False])
+@pytest.mark.parametrize("place", [(0.0, 0.0), (199.0, 149.0), (100.0, 75.0), (64.0, 32.0), (63.0, 95.0)])
+def test_first_click_equals_its_plain_form(
+    segmenter: Segmenter, encoded: EncodedImage, place: tuple[float, float], positive: bool
+) -> None:
+    """What the encoder computed about the map without clicks stands in for computing it anew."""
+    session = encoded.session(enforce_clicks=False)
+    row, column = encoded.geometry.model_pixel(place[1], place[0])
+    labels = session.labels
+    label_rules.draw_click(labels, row, column, positive, segmenter.manifest.click_radius)
+    for again in range(2):  # undone and made again, it is a first click again
+        session.click(*place, positive)
+        found = session._state.decoded
+        assert found is not None
+        plain = segmenter.decode(encoded, labels)
+        assert found.box == plain.box
+        np.testing.assert_allclose(found.logits, plain.logits, atol=TOLERANCE)
+        if again == 0:
+            session.click(40.0, 90.0)
+            session.undo()
+            assert session._state.decoded is not None
+            np.testing.assert_allclose(session._state.decoded.logits, plain.logits, atol=TOLERANCE)
+            session.undo()
 
 
 def test_undo_equals_replay(encoded: EncodedImage) -> None:

@@ -12,6 +12,9 @@ torch = pytest.importorskip("torch")
 cv2 = pytest.importorskip("cv2")
 
 from inter2former_onnx.errors import ArgumentError  # noqa: E402
+from inter2former_onnx.evaluation.clicks import deepest, simulate_click  # noqa: E402
+from inter2former_onnx.evaluation.coco_masks import decode_counts, segmentation_mask  # noqa: E402
+from inter2former_onnx.evaluation.masks import region_mask  # noqa: E402
 from inter2former_onnx.training.augmentation import (  # noqa: E402
     AugmentationSettings,
     generated_shapes,
@@ -20,13 +23,9 @@ from inter2former_onnx.training.augmentation import (  # noqa: E402
 )
 from inter2former_onnx.training.batched_clicks import batched_clicks, squared_distances  # noqa: E402
 from inter2former_onnx.training.batches import BatchSampler  # noqa: E402
-from inter2former_onnx.training.clicks import deepest, simulate_click, simulate_clicks  # noqa: E402
-from inter2former_onnx.training.coco import decode_counts, read_coco, segmentation_mask  # noqa: E402
-from inter2former_onnx.training.evaluation_targets import (  # noqa: E402
-    development_targets,
-    read_evaluation,
-    target_mask,
-)
+from inter2former_onnx.training.clicks import simulate_clicks  # noqa: E402
+from inter2former_onnx.training.coco import read_coco  # noqa: E402
+from inter2former_onnx.training.evaluation_targets import development_targets, read_evaluation  # noqa: E402
 from inter2former_onnx.training.image_store import load  # noqa: E402
 from inter2former_onnx.training.label_maps import NOWHERE  # noqa: E402
 from inter2former_onnx.training.pack import pack  # noqa: E402
@@ -219,7 +218,7 @@ def test_evaluation_list_takes_the_largest_component(tmp_path: Path) -> None:
     assert one.image.shape[:2] == one.mask.shape and 0 < one.mask.sum() < union.mask.size
     regions = np.zeros((20, 20), np.int32)
     regions[2:5, 2:5] = regions[8:18, 8:18] = 4
-    assert target_mask(regions, 4).sum() == 100
+    assert region_mask(regions, 4).sum() == 100
     with pytest.raises(ArgumentError, match="eval_objects.json"):
         read_evaluation(folder, "eval_objects.json")
 
@@ -233,7 +232,7 @@ def test_coco_polygons_and_run_lengths(tmp_path: Path) -> None:
     runs = np.diff(np.concatenate([[0], edges, [flat.size]])).tolist()
     assert np.array_equal(segmentation_mask({"size": [12, 9], "counts": runs}, 12, 9, "x"), mask)
     assert np.array_equal(segmentation_mask({"size": [12, 9], "counts": encode(runs)}, 12, 9, "x"), mask)
-    polygon = segmentation_mask([[3, 2, 5, 2, 5, 6, 3, 6]], 12, 9, "x")
+    polygon = segmentation_mask([[3, 2, 6, 2, 6, 7, 3, 7]], 12, 9, "x")
     assert np.array_equal(polygon, mask)
     with pytest.raises(ArgumentError, match="cover 5 pixels, the image has 108"):
         segmentation_mask({"counts": [5]}, 12, 9, "x")
@@ -244,7 +243,7 @@ def test_coco_polygons_and_run_lengths(tmp_path: Path) -> None:
     content = {
         "images": [{"id": 5, "file_name": "a.png", "height": 12, "width": 9}, {"id": 6, "file_name": "none.png"}],
         "annotations": [
-            {"image_id": 5, "segmentation": [[0, 0, 8, 0, 8, 11, 0, 11]]},
+            {"image_id": 5, "segmentation": [[0, 0, 9, 0, 9, 12, 0, 12]]},
             {"image_id": 5, "segmentation": {"counts": encode(runs)}},
             {"image_id": 5, "segmentation": [[0, 0, 1, 1, 2, 2]], "iscrowd": 1},
         ],

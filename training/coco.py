@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ..errors import ArgumentError
+from ..evaluation.coco_masks import segmentation_mask
 from .records import Record, RegionMap
 
 
@@ -63,44 +63,3 @@ def paint(annotations: Sequence[Mapping[str, Any]], height: int, width: int, sou
     for number, index in enumerate(sorted(range(len(masks)), key=lambda i: -int(masks[i].sum())), start=1):
         regions[masks[index]] = number
     return regions
-
-
-def segmentation_mask(segmentation: Any, height: int, width: int, source: str) -> NDArray[np.bool_]:
-    """bool [height, width] of a COCO segmentation: polygons, uncompressed or compressed run lengths."""
-    if isinstance(segmentation, list) and all(isinstance(p, list) and len(p) >= 6 for p in segmentation):
-        import cv2
-
-        mask = np.zeros((height, width), dtype=np.uint8)
-        for polygon in segmentation:
-            points = np.asarray(polygon, dtype=np.float64).reshape(-1, 2)
-            cv2.fillPoly(mask, [np.floor(points).astype(np.int32)], 1)
-        return mask.astype(np.bool_)
-    if isinstance(segmentation, Mapping) and "counts" in segmentation:
-        counts = segmentation["counts"]
-        runs = decode_counts(counts) if isinstance(counts, str) else [int(count) for count in counts]
-        if sum(runs) != height * width:
-            raise ArgumentError(f"{source}: run lengths cover {sum(runs)} pixels, the image has {height * width}")
-        values = np.arange(len(runs)) % 2 == 1
-        return np.repeat(values, runs).reshape(width, height).T  # runs go down the columns
-    raise ArgumentError(f"{source}: a segmentation is neither polygons nor run lengths: {str(segmentation)[:60]!r}")
-
-
-def decode_counts(text: str) -> list[int]:
-    """COCO's compressed run lengths: six bits a character from '0' on, bit 5 = more follows; from the third run on
-    each is stored as the difference to the last but one."""
-    counts: list[int] = []
-    position = 0
-    while position < len(text):
-        value, shift, more = 0, 0, True
-        while more:
-            bits = ord(text[position]) - 48
-            position += 1
-            value |= (bits & 0x1F) << shift
-            shift += 5
-            more = bool(bits & 0x20)
-            if not more and bits & 0x10:
-                value |= -1 << shift
-        if len(counts) > 2:
-            value += counts[-2]
-        counts.append(value)
-    return counts

@@ -10,9 +10,13 @@ import sys
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from ..errors import ArgumentError, Inter2FormerError
+from ..errors import ArgumentError, ConfigError, Inter2FormerError
 from ..extras import require
+
+if TYPE_CHECKING:
+    from ..models import ModelConfig
 
 LISTS = ("development", "eval.json", "eval_objects.json")
 
@@ -56,7 +60,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command line and return its exit status."""
     args = build_parser().parse_args(arguments)
     try:
-        require("train", "torch", "cv2", "numpy", "tqdm", "safetensors")
+        require("train", "torch", "cv2", "PIL", "tqdm", "safetensors")
         if args.plot:
             require("train", "matplotlib")
             from .run_log import LOG_FILE, plot_log
@@ -110,10 +114,19 @@ def _recipe(args: argparse.Namespace):  # type: ignore[no-untyped-def]
     return dataclasses.replace(recipe, losses=losses)
 
 
+def _config(name: str) -> ModelConfig:
+    from ..models import load_config
+
+    config = load_config(name)
+    if config.geometry.mode != "square":
+        # Batches need images of one size, which only the square gives; the weights serve both geometries.
+        raise ConfigError(f"{name}: geometry.mode must be 'square' for training, found {config.geometry.mode!r}")
+    return config
+
+
 def _train(args: argparse.Namespace) -> None:
     import torch
 
-    from ..models import load_config
     from ..models.checkpoint import read_checkpoint
     from .evaluation_targets import development_targets
     from .image_store import load
@@ -127,7 +140,7 @@ def _train(args: argparse.Namespace) -> None:
         raise ArgumentError("--hours and --steps both say how long; give one")
     if not args.resume and (args.out / STATE_FILE).exists():
         raise ArgumentError(f"--out {args.out} holds a run; continue it with --resume, or choose another folder")
-    config, recipe, device = load_config(args.config), _recipe(args), _device(args.device)
+    config, recipe, device = _config(args.config), _recipe(args), _device(args.device)
     train, held_out = hold_out(read_records(args.data, "train", args.images), recipe.held_out, seed=0)
     hours = None if args.steps is not None else (args.hours if args.hours is not None else 1.0)
     settings = RunSettings(
@@ -156,7 +169,7 @@ def _train(args: argparse.Namespace) -> None:
 def _evaluate(args: argparse.Namespace) -> None:
     import torch
 
-    from ..models import Inter2Former, load_config
+    from ..models import Inter2Former
     from ..models.checkpoint import load_state_dict, read_checkpoint
     from .evaluation import run_sessions, summarise, table
     from .evaluation_targets import EvaluationTarget, development_targets, read_evaluation
@@ -164,7 +177,7 @@ def _evaluate(args: argparse.Namespace) -> None:
     from .records import hold_out, read_records
     from .rounds import ClickRounds
 
-    config, recipe, device = load_config(args.config), _recipe(args), _device(args.device)
+    config, recipe, device = _config(args.config), _recipe(args), _device(args.device)
     model = Inter2Former(config)
     load_state_dict(model, read_checkpoint(args.evaluate), str(args.evaluate))
     model = model.to(device).eval()

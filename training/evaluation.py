@@ -13,11 +13,12 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
+from ..evaluation.clicks import Click, simulate_click
+from ..evaluation.metrics import NOC_THRESHOLDS, iou, number_of_clicks
 from ..models.configuration import GeometryConfig
 from ..models.preprocess import Preprocess
 from ..progress import progress
 from .batched_neck import BlockRecord
-from .clicks import Click, simulate_click
 from .evaluation_targets import EvaluationTarget
 from .label_maps import (
     DEFINITE_BACKGROUND,
@@ -29,8 +30,6 @@ from .label_maps import (
     initial_labels,
 )
 from .rounds import ClickRounds
-
-NOC_LIMITS = (0.80, 0.85, 0.90)
 
 
 @dataclass
@@ -131,7 +130,7 @@ def _run_chunk(
                 mask = _enforced(mask, labels[index].cpu().numpy(), scales[index])
             masks[index] = mask
             session.clicks.append(click)
-            session.overlaps.append(_iou(mask, target.mask))
+            session.overlaps.append(iou(mask, target.mask))
             if click:
                 session.obeyed.append(bool(mask[click.row, click.column]) == click.positive)
             if keep_masks:
@@ -166,19 +165,12 @@ def _enforced(mask: NDArray[np.bool_], labels: NDArray[np.uint8], scale: float) 
     return (mask | (own == DEFINITE_FOREGROUND)) & (own != DEFINITE_BACKGROUND)
 
 
-def _iou(mask: NDArray[np.bool_], target: NDArray[np.bool_]) -> float:
-    either = int((mask | target).sum())
-    return float((mask & target).sum() / either) if either else 1.0
-
-
 def summarise(sessions: Sequence[Session], usage: Usage) -> dict[str, Any]:
     """Mean IoU after each click, NoC (a session that never gets there counts all its clicks), clicks obeyed, usage."""
     overlaps = np.array([session.overlaps for session in sessions])
     result: dict[str, Any] = {"targets": len(sessions), "iou": overlaps.mean(0).tolist()}
-    for limit in NOC_LIMITS:
-        reached = overlaps >= limit
-        first = np.where(reached.any(1), reached.argmax(1) + 1, overlaps.shape[1])
-        result[f"noc{round(100 * limit)}"] = float(first.mean())
+    for threshold in NOC_THRESHOLDS:
+        result[f"noc{round(100 * threshold)}"] = number_of_clicks(list(overlaps), threshold, overlaps.shape[1])[0]
     obeyed = [right for session in sessions for right in session.obeyed]
     result["clicks_right"] = float(np.mean(obeyed)) if obeyed else 1.0
     drops = np.diff(overlaps, axis=1) < -0.01

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import ArgumentError
+from ..evaluation.datasets.regions import listed
+from ..evaluation.masks import largest_component
 from .image_store import read_image
-from .records import Record, RegionMap, read_region_map
+from .records import Record
 
 SMALLEST_SHARE, LARGEST_SHARE = 0.01, 0.5
 
@@ -27,36 +26,14 @@ class EvaluationTarget:
     mask: NDArray[np.bool_]
 
 
-def largest_component(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """The largest 8-connected component of a mask bool [H, W]."""
-    count, numbered, statistics, _ = cv2.connectedComponentsWithStats(mask.astype(np.uint8), connectivity=8)
-    if count < 2:
-        return mask
-    return numbered == 1 + int(np.argmax(statistics[1:, cv2.CC_STAT_AREA]))
-
-
-def target_mask(regions: RegionMap, region: int | str) -> NDArray[np.bool_]:
-    """Mask of an evaluation entry: one region id, or "union" for everything labelled; its largest component."""
-    return largest_component(regions > 0 if region == "union" else regions == int(region))
-
-
 def read_evaluation(folder: Path, name: str) -> list[EvaluationTarget]:
     """The targets of `folder/name` (eval.json, eval_objects.json).
 
     Raises:
-        ArgumentError: the list or a file it names is unusable.
+        ArgumentError: the list is unusable, or an image that it names.
+        ImageError: a region map that it names is unusable.
     """
-    path = folder / name
-    try:
-        index = {e["id"]: e["image"] for e in json.loads((folder / "index.json").read_text(encoding="utf-8"))}
-        entries = json.loads(path.read_text(encoding="utf-8"))
-        described = [(e["id"], folder / index[e["id"]], folder / e["label_file"], e["region"]) for e in entries]
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise ArgumentError(f"{path} cannot be read as an evaluation list: {type(error).__name__} {error}") from None
-    return [
-        EvaluationTarget(str(name), read_image(image), target_mask(read_region_map(labels), region))
-        for name, image, labels, region in described
-    ]
+    return [EvaluationTarget(p.name, read_image(p.image), p.read()[0].mask) for p in listed(folder, name)]
 
 
 def development_targets(records: Sequence[Record], seed: int) -> list[EvaluationTarget]:

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import ArgumentError
-from .clicks import Click
+from ..evaluation.clicks import Click
 from .evaluation import Session
 from .evaluation_targets import EvaluationTarget
 

@@ -9,12 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import ArgumentError
-
-RegionMap = NDArray[np.int32]
+from ..evaluation.masks import RegionMap, read_region_map
 
 
 @dataclass(frozen=True)
@@ -70,21 +68,6 @@ def read_folder(folder: Path, split: str) -> list[Record]:
 
 def _map_reader(path: Path) -> Callable[[], RegionMap]:
     return lambda: read_region_map(path)
-
-
-def read_region_map(path: Path) -> RegionMap:
-    """A region map stored as a one-channel image: int32 [H, W].
-
-    Raises:
-        ArgumentError: unreadable, or more than one channel.
-    """
-    import cv2
-
-    array = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
-    if array is None or array.ndim != 2:
-        raise ArgumentError(f"{path}: expected a one-channel image of region ids, found "
-                            f"{'no readable image' if array is None else f'{array.ndim} axes'}")
-    return array.astype(np.int32)
 
 
 def hold_out(records: Sequence[Record], share: float, seed: int) -> tuple[list[Record], list[Record]]:

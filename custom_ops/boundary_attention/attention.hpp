@@ -7,6 +7,7 @@
 
 #include "boundary_attention/rotary.hpp"
 #include "native/gemm.hpp"
+#include "native/memory.hpp"
 #include "native/token_grid.hpp"
 
 namespace i2f {
@@ -19,6 +20,15 @@ constexpr int64_t kKeyBlock = 96;
 constexpr float kSafeScore = 60.0f;
 
 constexpr float kLog2E = 1.44269504f;
+
+// Columns of q, of k and of v in an input `qkv` that holds them side by side.
+I2F_INLINE int64_t checked_third(const Context& context, int64_t columns) {
+  if (columns % 3 != 0) {
+    context.fail("input 'qkv' has %lld columns, expected queries, keys and values of equal width",
+                 static_cast<long long>(columns));
+  }
+  return columns / 3;
+}
 
 // Channels of a head; the rotary embedding needs a multiple of four.
 I2F_INLINE int64_t checked_head_dim(const Context& context, int64_t channels, int64_t heads) {
@@ -41,6 +51,13 @@ struct KeyValues {
 
 I2F_INLINE int64_t key_value_floats(int64_t tokens, int64_t channels) { return tokens * 2 * channels; }
 
+// Writes one head of a token's rotated key and value. Returns the key's sum of squares.
+I2F_INLINE float prepare_key(const RotaryTable& rotary, const float* key, const float* value, int64_t head_dim,
+                             int64_t row, int64_t column, float* to) {
+  for (int64_t i = 0; i < head_dim; ++i) to[head_dim + i] = value[i];
+  return rotary.rotate(key, row, column, 1.0f, to);
+}
+
 // Fills `data` (the memory of `target`) for the tokens first .. last-1 from rows of k and v. Writes to norms [heads]
 // the largest sum of squares of a key, NaN if there is a NaN.
 inline void prepare_keys(const RotaryTable& rotary, Grid grid, const float* k, const float* v, int64_t stride,
@@ -52,11 +69,10 @@ inline void prepare_keys(const RotaryTable& rotary, Grid grid, const float* k, c
     int64_t column = first % grid.columns;
     for (int64_t token = first; token < last; ++token) {
       float* to = data + (head * target.tokens + token) * 2 * head_dim;
-      const float squares = rotary.rotate(k + token * stride + head * head_dim, row, column, 1.0f, to);
+      const int64_t from = token * stride + head * head_dim;
+      const float squares = prepare_key(rotary, k + from, v + from, head_dim, row, column, to);
       // Once it is a NaN it stays one.
       if (!(squares <= largest)) largest = largest != largest ? largest : squares;
-      const float* value = v + token * stride + head * head_dim;
-      for (int64_t i = 0; i < head_dim; ++i) to[head_dim + i] = value[i];
       if (++column == grid.columns) {
         column = 0;
         ++row;
@@ -75,6 +91,46 @@ I2F_INLINE void merge_norms(float* norms, int64_t blocks, int64_t heads) {
     }
   }
 }
+
+// All rotated keys and values, computed in parallel.
+class PreparedKeys {
+ public:
+  // k and v: rows of `stride` floats, `grid` of them.
+  PreparedKeys(const Context& context, const float* freqs, Grid grid, const float* k, const float* v, int64_t stride,
+               int64_t heads, int64_t head_dim)
+      : tokens_(grid.rows * grid.columns),
+        positions_(max_of(grid.rows, grid.columns)),
+        blocks_(ceil_div(tokens_, kPrepareTokens)),
+        memory_({bytes_of<float>(RotaryTable::floats(positions_, head_dim)),
+                 bytes_of<float>(key_value_floats(tokens_, heads * head_dim)), bytes_of<float>(blocks_ * heads)}),
+        rotary_(freqs, head_dim, positions_, memory_.part<float>(0)) {
+    float* data = memory_.part<float>(1);
+    float* norms = memory_.part<float>(2);
+    const KeyValues target = {data, tokens_, heads, head_dim};
+    context.parallel_for(blocks_, [&](int64_t block) {
+      const int64_t first = block * kPrepareTokens;
+      prepare_keys(rotary_, grid, k, v, stride, first, min_of(first + kPrepareTokens, tokens_), target, data,
+                   norms + block * heads);
+    });
+    merge_norms(norms, blocks_, heads);
+    keys_ = target;
+  }
+
+  const RotaryTable& rotary() const { return rotary_; }
+  const KeyValues& keys() const { return keys_; }
+  const float* norms() const { return memory_.part<float>(2); }
+
+ private:
+  // Tokens of one task.
+  static constexpr int64_t kPrepareTokens = 512;
+
+  int64_t tokens_;
+  int64_t positions_;
+  int64_t blocks_;
+  Scratch memory_;
+  RotaryTable rotary_;
+  KeyValues keys_ = {};
+};
 
 // Scratch of one tile.
 struct AttentionTile {
@@ -171,27 +227,42 @@ inline void attend_head(const AttentionTile& tile, const KeyValues& keys, int64_
   }
 }
 
-// The attention of `count` <= kPanel queries to out [heads * head_dim][kPanel]. Query i is row rows[i] of q (null: row
-// i) at grid position positions[i]; key_norms [heads] as prepare_keys found them.
-inline void attend_tile(const AttentionTile& tile, const RotaryTable& rotary, Grid grid, const float* q,
-                        int64_t q_stride, const int64_t* rows, const int64_t* positions, int64_t count,
-                        const KeyValues& keys, const float* key_norms, float* out) {
-  const int64_t head_dim = keys.head_dim;
+// The scaled, rotated queries of one head, transposed, to tile.queries, zero beyond `count`. Query i is row rows[i] of
+// q (null: row i) at grid position positions[i]. Returns the largest sum of squares of a query, NaN if there is a NaN.
+inline float load_queries(const AttentionTile& tile, const RotaryTable& rotary, Grid grid, const float* q,
+                          int64_t q_stride, const int64_t* rows, const int64_t* positions, int64_t count, int64_t head,
+                          int64_t head_dim) {
   const float scale = kLog2E / sqrtf(static_cast<float>(head_dim));
   float* rotated = tile.queries + head_dim * kPanel;
-  for (int64_t head = 0; head < keys.heads; ++head) {
-    bool bounded = true;
-    for (int64_t i = 0; i < kPanel; ++i) {
-      if (i < count) {
-        const float* query = q + (rows != nullptr ? rows[i] : i) * q_stride + head * head_dim;
-        const float squares =
-            rotary.rotate(query, positions[i] / grid.columns, positions[i] % grid.columns, scale, rotated);
-        // |q . k| <= |q| |k|; a NaN makes it false.
-        if (!(squares * key_norms[head] <= kSafeScore * kSafeScore)) bounded = false;
-      }
-      for (int64_t j = 0; j < head_dim; ++j) tile.queries[j * kPanel + i] = i < count ? rotated[j] : 0.0f;
+  float largest = 0.0f;
+  for (int64_t i = 0; i < kPanel; ++i) {
+    if (i < count) {
+      const float* query = q + (rows != nullptr ? rows[i] : i) * q_stride + head * head_dim;
+      const float squares =
+          rotary.rotate(query, positions[i] / grid.columns, positions[i] % grid.columns, scale, rotated);
+      if (!(squares <= largest)) largest = largest != largest ? largest : squares;
     }
+    for (int64_t j = 0; j < head_dim; ++j) tile.queries[j * kPanel + i] = i < count ? rotated[j] : 0.0f;
+  }
+  return largest;
+}
+
+// The attention of `count` <= kPanel queries (see load_queries) to out [heads * head_dim][kPanel]; key_norms [heads] as
+// prepare_keys found them. Where `lse` is given, the logarithm of each sum of exponentials goes to lse [heads][kPanel].
+inline void attend_tile(const AttentionTile& tile, const RotaryTable& rotary, Grid grid, const float* q,
+                        int64_t q_stride, const int64_t* rows, const int64_t* positions, int64_t count,
+                        const KeyValues& keys, const float* key_norms, float* out, float* lse = nullptr) {
+  const int64_t head_dim = keys.head_dim;
+  for (int64_t head = 0; head < keys.heads; ++head) {
+    const float squares = load_queries(tile, rotary, grid, q, q_stride, rows, positions, count, head, head_dim);
+    // |q . k| <= |q| |k|; a NaN makes it false.
+    const bool bounded = squares * key_norms[head] <= kSafeScore * kSafeScore;
     attend_head(tile, keys, head, count, bounded, out + head * head_dim * kPanel);
+    if (lse == nullptr) continue;
+    for (int64_t i = 0; i < count; ++i) {
+      const float shift = bounded ? 0.0f : tile.state[i];
+      lse[head * kPanel + i] = shift / kLog2E + logf(tile.state[kPanel + i]);
+    }
   }
 }
 

@@ -15,9 +15,6 @@ const PortDefinition kInputs[kInputCount] = {{"q", Element::kFloat},    {"k", El
                                              {"grid", Element::kInt64}, {"freqs", Element::kFloat}};
 const PortDefinition kOutputs[] = {{"y", Element::kFloat}};
 
-// Tokens whose keys one task rotates.
-constexpr int64_t kPrepareTokens = 512;
-
 class BoundaryAttention final : public Kernel {
  public:
   explicit BoundaryAttention(const KernelInfo& info) : heads_(info.int_attribute("num_heads")) {}
@@ -39,20 +36,7 @@ class BoundaryAttention final : public Kernel {
     if (nb.value == 0 || d.value == 0) return;
 
     const int64_t channels = d.value;
-    const int64_t positions = max_of(grid.rows, grid.columns);
-    const int64_t blocks = ceil_div(n.value, kPrepareTokens);
-    const Scratch shared({bytes_of<float>(RotaryTable::floats(positions, head_dim)),
-                          bytes_of<float>(key_value_floats(n.value, channels)), bytes_of<float>(blocks * heads_)});
-    const RotaryTable rotary(freqs, head_dim, positions, shared.part<float>(0));
-    float* key_data = shared.part<float>(1);
-    float* norms = shared.part<float>(2);
-    const KeyValues keys = {key_data, n.value, heads_, head_dim};
-    context.parallel_for(blocks, [&](int64_t block) {
-      const int64_t first = block * kPrepareTokens;
-      prepare_keys(rotary, grid, k, v, channels, first, min_of(first + kPrepareTokens, n.value), keys, key_data,
-                   norms + block * heads_);
-    });
-    merge_norms(norms, blocks, heads_);
+    const PreparedKeys prepared(context, freqs, grid, k, v, channels, heads_, head_dim);
 
     context.parallel_for(ceil_div(nb.value, kPanel), [&](int64_t task) {
       const int64_t first = task * kPanel;
@@ -62,8 +46,8 @@ class BoundaryAttention final : public Kernel {
                              bytes_of<float>(AttentionTile::state_floats()), bytes_of<float>(channels * kPanel)});
       const AttentionTile tile = {scratch.part<float>(0), scratch.part<float>(1), scratch.part<float>(2)};
       float* out = scratch.part<float>(3);
-      attend_tile(tile, rotary, grid, q + first * channels, channels, nullptr, boundary + first, count, keys, norms,
-                  out);
+      attend_tile(tile, prepared.rotary(), grid, q + first * channels, channels, nullptr, boundary + first, count,
+                  prepared.keys(), prepared.norms(), out);
       for (int64_t i = 0; i < count; ++i) {
         for (int64_t j = 0; j < channels; ++j) y[(first + i) * channels + j] = out[j * kPanel + i];
       }

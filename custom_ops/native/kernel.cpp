@@ -279,6 +279,16 @@ void Context::check_indices(size_t index, const int64_t* values, int64_t count, 
   }
 }
 
+void Context::check_ascending(size_t index, const int64_t* values, int64_t count, int64_t limit) const {
+  check_indices(index, values, count, limit);
+  for (int64_t i = 1; i < count; ++i) {
+    if (values[i] <= values[i - 1]) {
+      fail("input '%s' holds %lld after %lld at position %lld, expected ascending indices", op_.inputs[index].name,
+           static_cast<long long>(values[i]), static_cast<long long>(values[i - 1]), static_cast<long long>(i));
+    }
+  }
+}
+
 void Context::check_partition(size_t index_a, const int64_t* a, int64_t count_a, size_t index_b, const int64_t* b,
                               int64_t count_b) const {
   const int64_t rows = count_a + count_b;

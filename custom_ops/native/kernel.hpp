@@ -104,6 +104,9 @@ class Context {
   void check_partition(size_t index_a, const int64_t* a, int64_t count_a, size_t index_b, const int64_t* b,
                        int64_t count_b) const;
 
+  // Refuses an index tensor whose values are not ascending, or not all in 0 <= value < limit.
+  void check_ascending(size_t index, const int64_t* values, int64_t count, int64_t limit) const;
+
   // Calls task(0) ... task(count - 1) on the session's thread pool, in any order; returns when all are done. What a
   // task computes must not depend on which thread runs it. An exception in a task is reported after the others ended.
   template <class Task>

@@ -1,4 +1,4 @@
-// Moving rows of tokens.
+// Moving rows of tokens, and finding them in lists.
 #pragma once
 
 #include "simd.hpp"
@@ -17,6 +17,21 @@ I2F_INLINE void add_rows(const float* a, const float* b, int64_t width, float* t
   int64_t i = 0;
   for (; i + kLanes <= width; i += kLanes) store(to + i, load(a + i) + load(b + i));
   for (; i < width; ++i) to[i] = a[i] + b[i];
+}
+
+// Position of the first of the ascending values that is at least `least`; `count` if none is.
+I2F_INLINE int64_t first_at_least(const int64_t* values, int64_t count, int64_t least) {
+  int64_t low = 0;
+  while (count > 0) {
+    const int64_t half = count / 2;
+    if (values[low + half] < least) {
+      low += half + 1;
+      count -= half + 1;
+    } else {
+      count = half;
+    }
+  }
+  return low;
 }
 
 }  // namespace I2F_ISA

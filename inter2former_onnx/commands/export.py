@@ -33,6 +33,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="side of the square the model sees, in pixels (default: the configuration's)",
     )
     parser.add_argument(
+        "--storage",
+        choices=("float32", "float16"),
+        default="float32",
+        help="float16: half the size on disk, weights rounded; computed in float32 either way (default: float32)",
+    )
+    parser.add_argument(
+        "--geometry",
+        choices=("fit", "square"),
+        help="fit: an image's longer side gets all the pixels of --size, and nothing is computed beside the image; "
+        "square: all of the padded square, as in the published evaluation (default: the configuration's)",
+    )
+    parser.add_argument(
         "--precision",
         choices=("float32", "int8"),
         default="float32",
@@ -59,6 +71,8 @@ def run(args: argparse.Namespace) -> int:
         checkpoint=args.checkpoint,
         random_weights=args.random_weights,
         size=args.size,
+        storage=args.storage,
+        geometry=args.geometry,
         precision=args.precision,
         calibration=args.calibration,
         overwrite=args.overwrite,

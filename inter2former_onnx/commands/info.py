@@ -14,7 +14,11 @@ if TYPE_CHECKING:
 
 HELP = "what is in a bundle, or in this installation"
 
-_EXTRAS = {"image": ("PIL",), "export": ("torch", "onnx", "onnxscript", "safetensors")}
+_EXTRAS = {
+    "image": ("PIL",),
+    "annotate": ("PIL", "starlette", "uvicorn"),
+    "export": ("torch", "onnx", "onnxscript", "safetensors"),
+}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -73,6 +77,7 @@ def _bundle(folder: Path) -> Iterator[str]:
 
     geometry = manifest.geometry
     rows, columns = geometry.grid
+    fit = geometry.mode == "fit"
     yield _row("bundle", f"{folder} (format {manifest.format_version}, id {manifest.id[:16]})")
     yield _row("made from", _source(manifest))
     yield _row("made by", ", ".join(f"{name} {version}" for name, version in manifest.producer.items()))
@@ -80,10 +85,11 @@ def _bundle(folder: Path) -> Iterator[str]:
     yield _row("precision", f"{manifest.precision} (opset {manifest.opset}, IR version {manifest.ir_version})")
     yield _row(
         "geometry",
-        f"an image of any size is padded to a square (sides in steps of {geometry.size_divisor}) "
-        f"and resized to {geometry.size} x {geometry.size}",
+        f"{geometry.mode}: an image of any size is padded to a square (sides in steps of {geometry.size_divisor}) "
+        f"and resized to {geometry.size} x {geometry.size}" + (", its padding left out" if fit else ""),
     )
-    yield _row("tokens", f"{rows} x {columns}, each {geometry.patch_size} x {geometry.patch_size} pixels")
+    most = "at most " if fit else ""
+    yield _row("tokens", f"{most}{rows} x {columns}, each {geometry.patch_size} x {geometry.patch_size} pixels")
     window = f" (window {manifest.uncertainty_kernel_size} x {manifest.uncertainty_kernel_size})"
     yield _row("routing", manifest.routing + (window if manifest.routing == "boundary" else ""))
     yield _row("clicks", f"discs of radius {manifest.click_radius} in the resized image")

@@ -1,7 +1,8 @@
-"""AddPrompt: the prompt joins the image embedding."""
+"""PromptProjection: the prompt joins the image embedding, then LayerNorm and a linear layer."""
 
 from onnxscript import FLOAT, INT64, script
 
+from ..norm_projection.definition import NormProjection
 from ..opset import INTER2FORMER, op
 
 
@@ -37,3 +38,28 @@ def AddPrompt(embed: FLOAT, prompt: FLOAT, offset: INT64, background: FLOAT) -> 
     )
     added = op.Gather(table, op.Reshape(index, flat), axis=0)
     return op.Add(op.Reshape(embed, op.Concat(flat, channels, axis=0)), added)
+
+
+@script(INTER2FORMER, default_opset=op)
+def PromptProjection(
+    embed: FLOAT,
+    prompt: FLOAT,
+    offset: INT64,
+    background: FLOAT,
+    norm_weight: FLOAT,
+    norm_bias: FLOAT,
+    weight: FLOAT,
+    bias: FLOAT,
+    background_qkv: FLOAT,
+    first_qkv: FLOAT,
+    changed: INT64,
+    epsilon: float,
+) -> tuple[FLOAT, FLOAT]:
+    """x = AddPrompt, NormProjection(x), of which rows may be known.
+
+    embed [h, w, C]; prompt [rh, rw, C]; offset [2]; background [C]: see AddPrompt; norm_weight [C], norm_bias [C],
+    weight [P, C], bias [P]: see NormProjection; background_qkv [h w, P]: the second result for tokens outside the
+    region; first_qkv [h w, P]: that for tokens of the region not in changed [n], ascending -> x [h w, C], [h w, P]
+    """
+    x = AddPrompt(embed, prompt, offset, background)
+    return x, NormProjection(x, norm_weight, norm_bias, weight, bias, epsilon=epsilon)

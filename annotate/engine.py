@@ -1,0 +1,141 @@
+"""From what a person said about an object to its mask, with as few runs of the model as possible.
+
+A `ClickSession` is kept for the objects worked on last. Where it stands is compared with the prompt that is asked for,
+and only the difference is computed: one more click is one run, also after undo, redo and moving a click.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from collections.abc import Hashable
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..runtime import ClickSession, EncodedImage
+from ..runtime import labels as states
+from ..runtime.box import Box
+from ..runtime.click import Click
+from .document import Prompt
+from .rle import RLE
+
+_SESSIONS = 16
+
+
+@dataclass
+class _Kept:
+    image: EncodedImage
+    prompt: Prompt  # without clicks: what the session began with
+    session: ClickSession
+    lock: threading.Lock = field(default_factory=threading.Lock)
+    foreseen: tuple[Click, ...] | None = None  # the clicks whose mask is being previewed
+    previewed: threading.Event = field(default_factory=threading.Event)
+
+
+class Engine:
+    """Masks for prompts. Calls may come from several threads; those about one object take turns."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._kept: OrderedDict[Hashable, _Kept] = OrderedDict()
+
+    def mask(self, image: EncodedImage, key: Hashable, prompt: Prompt) -> RLE:
+        """The mask of a prompt; `key` says which object of which picture it is about."""
+        kept = self._session(image, key, prompt)
+        if kept.foreseen == prompt.clicks:
+            kept.previewed.wait()  # just this is being computed: its rest is less than all of it
+        with kept.lock:
+            mask = _bring(kept.session, prompt.clicks)
+        if not prompt.clicks and prompt.start is not None:
+            return prompt.start
+        return RLE.encode(mask)
+
+    def preview(self, image: EncodedImage, key: Hashable, prompt: Prompt, click: Click) -> RLE:
+        """The mask that one more click would give. A real click of another thread does not wait for it."""
+        kept = self._session(image, key, prompt)
+        with kept.lock:
+            if kept.session.clicks != prompt.clicks:
+                _bring(kept.session, prompt.clicks)
+            kept.previewed.clear()
+            kept.foreseen = (*prompt.clicks, click)
+        try:
+            return RLE.encode(kept.session.preview(click.x + 0.5, click.y + 0.5, click.positive))
+        finally:
+            kept.foreseen = None
+            kept.previewed.set()
+
+    def rename(self, key: Hashable, new: Hashable) -> None:
+        """What was begun under one key goes on under another."""
+        with self._lock:
+            if key in self._kept:
+                self._kept[new] = self._kept.pop(key)
+
+    def forget(self, image: EncodedImage) -> None:
+        """Let go of a picture's sessions, and with them of the picture."""
+        with self._lock:
+            for key in [key for key, kept in self._kept.items() if kept.image is image]:
+                del self._kept[key]
+
+    def _session(self, image: EncodedImage, key: Hashable, prompt: Prompt) -> _Kept:
+        start = Prompt(start=prompt.start, box=prompt.box)
+        with self._lock:
+            kept = self._kept.get(key)
+            if kept is None or kept.image is not image or kept.prompt != start:
+                kept = _Kept(image, start, image.session(labels=_first_labels(image, start)))
+                self._kept[key] = kept
+            self._kept.move_to_end(key)
+            while len(self._kept) > _SESSIONS:
+                self._kept.popitem(last=False)
+        return kept
+
+
+def _bring(session: ClickSession, clicks: tuple[Click, ...]) -> NDArray[np.bool_]:
+    """Bring a session to exactly these clicks by the shorter way; returns its mask."""
+    common = 0
+    for have, want in zip(session.clicks, clicks, strict=False):
+        if have != want:
+            break
+        common += 1
+    # Taking a click back costs a run, and so does making one again.
+    if len(session.clicks) - common > common:
+        session.reset()
+        common = 0
+    mask = None
+    while len(session.clicks) > common:
+        mask = session.undo()
+    for click in clicks[common:]:
+        mask = session.click(click.x + 0.5, click.y + 0.5, click.positive)
+    return session.mask if mask is None else mask
+
+
+def _first_labels(image: EncodedImage, prompt: Prompt) -> NDArray[np.uint8] | None:
+    """The label map that a session begins with: nothing known, or what an earlier mask or a box says."""
+    if prompt.start is not None:
+        return labels_of_mask(image, prompt.start.decode())
+    return None if prompt.box is None else labels_of_box(image, prompt.box)
+
+
+def labels_of_mask(image: EncodedImage, mask: NDArray[np.bool_]) -> NDArray[np.uint8]:
+    """uint8 [T, T]: what a prediction of this mask (bool [height, width]) leaves of an unknown map."""
+    rows, columns = _origins(image)
+    labels = np.full((image.segmenter.size,) * 2, states.POSSIBLE_BACKGROUND, dtype=np.uint8)
+    labels[: len(rows), : len(columns)][mask[rows[:, None], columns]] = states.POSSIBLE_FOREGROUND
+    return labels
+
+
+def labels_of_box(image: EncodedImage, box: Box) -> NDArray[np.uint8]:
+    """uint8 [T, T]: unknown inside a box of the picture, likely background around it."""
+    rows, columns = _origins(image)
+    top, bottom = np.searchsorted(rows, (box.top, box.bottom))
+    left, right = np.searchsorted(columns, (box.left, box.right))
+    labels = np.full((image.segmenter.size,) * 2, states.POSSIBLE_BACKGROUND, dtype=np.uint8)
+    labels[top:bottom, left:right] = states.UNKNOWN
+    return labels
+
+
+def _origins(image: EncodedImage) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """The pixel row of the picture under every model row that is not padding, and the same for columns."""
+    origin = (np.arange(image.segmenter.size) / image.geometry.scale).astype(np.intp)
+    return origin[origin < image.height], origin[origin < image.width]

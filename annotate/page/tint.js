@@ -1,0 +1,27 @@
+// A mask as a small picture, for masks too intricate for a path: translucent inside, solid at the edge.
+
+/**
+ * @param {object} bitmap  from rle.js
+ * @param {[number, number, number]} colour
+ * @returns {HTMLCanvasElement}  one pixel for every pixel of the mask's box; kept with the bitmap
+ */
+export function tinted(bitmap, colour) {
+  const key = colour.join();
+  if (bitmap.tint?.key === key) return bitmap.tint.canvas;
+  const { width, height, stride, pixels } = bitmap;
+  const canvas = document.createElement("canvas");
+  canvas.width = width;
+  canvas.height = height;
+  const image = new ImageData(width, height);
+  for (let row = 0, to = 0; row < height; row++) {
+    for (let column = 0, from = (row + 1) * stride + 1; column < width; column++, from++, to += 4) {
+      if (!pixels[from]) continue;
+      const inside = pixels[from - 1] && pixels[from + 1] && pixels[from - stride] && pixels[from + stride];
+      image.data.set(colour, to);
+      image.data[to + 3] = inside ? 105 : 230;
+    }
+  }
+  canvas.getContext("2d").putImageData(image, 0, 0);
+  bitmap.tint = { key, canvas };
+  return canvas;
+}

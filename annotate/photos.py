@@ -1,0 +1,205 @@
+"""The pictures to annotate: which files a folder offers, their sizes, and what a browser can show of them.
+
+A picture is reached by its place in the list only, so no request can name a file. Links that lead out of the folder
+are left out of the list, and are looked at again when a file is opened.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ..errors import ImageError
+from ..images import MAX_PIXELS, RGBImage, read_image
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+SUFFIXES = frozenset(
+    (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm", ".pgm", ".jp2", ".avif", ".npy")
+)
+MAX_FILE_BYTES = 1 << 30
+THUMBNAIL_SIDE = 240
+
+# What every browser shows as `read_image` reads it, if it is upright, opaque and of 8 bits; the rest is converted.
+_SHOWN_AS_IT_IS = {"JPEG": "image/jpeg", "PNG": "image/png", "WEBP": "image/webp"}
+_PLAIN_MODES = ("RGB", "L")
+_ORIENTATION = 0x0112
+
+
+@dataclass(frozen=True)
+class Photo:
+    """One picture: its `name`, which is its path from the folder `root` with slashes."""
+
+    root: Path
+    name: str
+
+    @property
+    def path(self) -> Path:
+        """Where the file is.
+
+        Raises:
+            ImageError: it is no longer there, or leads out of the folder by now.
+        """
+        path = self.root / PurePosixPath(self.name)
+        place = _place_within(path, self.root)
+        if place is None:
+            raise ImageError(f"{path}: no longer a file in {self.root}")
+        size = place.stat().st_size
+        if size > MAX_FILE_BYTES:
+            raise ImageError(f"{path}: {size} bytes, more than the {MAX_FILE_BYTES} that are read")
+        return place
+
+    def pixels(self) -> RGBImage:
+        """The picture, uint8 [height, width, 3], RGB. Raises ImageError; see read_image."""
+        return read_image(self.path)
+
+    def size(self) -> tuple[int, int]:
+        """(width, height) of `pixels()`, from the file's header (a PNG is read to its end: only there can it
+        say that it lies on its side).
+
+        Raises:
+            ImageError: not a readable picture, or too large.
+        """
+        path = self.path
+        if path.suffix.lower() == ".npy":
+            height, width = self.pixels().shape[:2]
+            return width, height
+        with _opened(path) as image:
+            width, height = image.size
+            if width * height > MAX_PIXELS:
+                raise ImageError(f"{path}: {width} x {height} pixels, more than the {MAX_PIXELS} that are read")
+            if image.getexif().get(_ORIENTATION, 1) not in (5, 6, 7, 8):
+                return width, height
+            if image.format in _SHOWN_AS_IT_IS:
+                return height, width
+        # With other formats it depends on Pillow's version whether the size is meant before or after turning.
+        height, width = self.pixels().shape[:2]
+        return width, height
+
+    def for_browser(self) -> tuple[bytes, str]:
+        """The picture as a file for the browser, and its media type; what it shows is `pixels()`.
+
+        Raises:
+            ImageError: not a readable picture.
+        """
+        path = self.path
+        lossy = False
+        if path.suffix.lower() != ".npy":
+            with _opened(path) as image:
+                lossy = image.format == "JPEG"
+                plain = image.mode in _PLAIN_MODES and not image.has_transparency_data
+                if plain and image.getexif().get(_ORIENTATION, 1) == 1 and image.format in _SHOWN_AS_IT_IS:
+                    return path.read_bytes(), _SHOWN_AS_IT_IS[image.format]
+        return _encoded(self.pixels(), "JPEG" if lossy else "PNG")
+
+    def thumbnail(self) -> tuple[bytes, str]:
+        """A small JPEG of the picture, and its media type.
+
+        Raises:
+            ImageError: not a readable picture.
+        """
+        from PIL import Image, ImageOps
+
+        path = self.path
+        bounds = (THUMBNAIL_SIDE, THUMBNAIL_SIDE)
+        if path.suffix.lower() != ".npy":
+            with _opened(path) as image:
+                if image.format == "JPEG" and image.mode in _PLAIN_MODES:
+                    # The decoder leaves most of the work out; it may do so here, where nobody counts pixels.
+                    image.draft("RGB", (2 * THUMBNAIL_SIDE, 2 * THUMBNAIL_SIDE))
+                    small = ImageOps.exif_transpose(image).convert("RGB")
+                    small.thumbnail(bounds)
+                    return _encoded(np.asarray(small), "JPEG")
+        reduced = Image.fromarray(self.pixels())
+        reduced.thumbnail(bounds)
+        return _encoded(np.asarray(reduced), "JPEG")
+
+
+@dataclass(frozen=True)
+class Gallery:
+    """The pictures of `root` that are annotated in this run, in their order."""
+
+    root: Path
+    photos: tuple[Photo, ...] = field(repr=False)
+
+    @classmethod
+    def open(cls, path: Path, without: Path | None = None) -> Gallery:
+        """A photograph, or all pictures in a folder and the folders in it, in the order people count.
+
+        `without` is a folder of ours that may lie in it. Folders whose names begin with a dot are not looked into.
+
+        Raises:
+            ImageError: there is no such file or folder, or no picture in it.
+        """
+        if not path.exists():
+            raise ImageError(f"{path}: no such photograph or folder")
+        if path.is_file():
+            if path.suffix.lower() not in SUFFIXES:
+                raise ImageError(f"{path}: not an image file ({', '.join(sorted(SUFFIXES))} are)")
+            root = path.parent.resolve()
+            return cls(root, (Photo(root, path.name),))
+        root = path.resolve()
+        names = sorted(_names(root, without.resolve() if without is not None else None), key=_counted)
+        if not names:
+            raise ImageError(f"{path}: no pictures in this folder ({', '.join(sorted(SUFFIXES))})")
+        return cls(root, tuple(Photo(root, name) for name in names))
+
+
+def _names(root: Path, without: Path | None) -> Iterator[str]:
+    for folder, folders, files in os.walk(root):
+        here = Path(folder)
+        folders[:] = [name for name in folders if not name.startswith(".") and here / name != without]
+        for name in files:
+            path = here / name
+            if path.suffix.lower() in SUFFIXES and not name.startswith(".") and _place_within(path, root) is not None:
+                yield path.relative_to(root).as_posix()
+
+
+def _counted(name: str) -> list[tuple[str, int]]:
+    """Sorting key: photo2 before photo10."""
+    return [(text.lower(), int(number or 0)) for text, number in re.findall(r"(\D*)(\d{0,18})", name)]
+
+
+def _place_within(path: Path, root: Path) -> Path | None:
+    """The file that `path` leads to, if it is one inside `root` (which is resolved)."""
+    try:
+        place = path.resolve(strict=True)
+    except (OSError, RuntimeError):
+        return None
+    return place if place.is_relative_to(root) and place.is_file() else None
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[Image.Image]:
+    """The file opened with Pillow: its header is read, its pixels are not. What fails inside is an ImageError."""
+    import warnings
+
+    from PIL import Image
+
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            with Image.open(path) as image:
+                yield image
+    except (ImageError, MemoryError):
+        raise
+    except Exception as error:  # see read_image on what decoders raise
+        raise ImageError(f"{path}: cannot be read as an image, is it complete? ({error})") from error
+
+
+def _encoded(pixels: RGBImage, kind: str) -> tuple[bytes, str]:
+    from PIL import Image
+
+    stream = io.BytesIO()
+    options = {"quality": 92} if kind == "JPEG" else {"compress_level": 1}
+    Image.fromarray(pixels).save(stream, kind, **options)
+    return stream.getvalue(), f"image/{kind.lower()}"

@@ -1,0 +1,140 @@
+"""Saving while people work: a thread that writes what has changed, a moment after it changed."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from ..errors import AnnotationError, Inter2FormerError
+from . import coco_files
+from .dataset import FILE_NAME, POLYGON_FILE_NAME, Dataset, PictureRecord
+from .exports import Names, save, save_mask
+
+_QUIET = 0.5  # seconds without a change before saving: tracing polygons must not get in the way of the next click
+_LATEST = 3.0  # seconds after which it is done in any case
+_AGAIN = 2.0  # seconds until what failed is tried again
+CONFLICT_FILE_NAME = "coco.conflict.json"
+
+
+class Saver:
+    """Writes `coco.json`, `coco_polygons.json` and the indexed PNGs of changed pictures into `out`.
+
+    Every file is written beside its place and moved into it. A `coco.json` that somebody else has changed meanwhile is
+    left alone: ours goes to `coco.conflict.json` then, and every save says so.
+    """
+
+    def __init__(self, out: Path, snapshot: Callable[[], Dataset], report: Callable[[str], None]) -> None:
+        """`snapshot` gives what is to be saved; `report` is called after every save with what went wrong, or ""."""
+        self._out = out
+        self._snapshot = snapshot
+        self._report = report
+        self._condition = threading.Condition()
+        self._changed: set[str] = set()
+        self._pending = False
+        self._stopping = False
+        self._saving = threading.Lock()
+        self._pieces: dict[str, tuple[PictureRecord, coco_files.Piece]] = {}
+        self._signature = _signature(out / FILE_NAME)
+        self._thread = threading.Thread(target=self._run, name="saver", daemon=True)
+        self._thread.start()
+
+    def touch(self, picture: str | None = None) -> None:
+        """Something has changed: a picture, or (None) the classes."""
+        with self._condition:
+            self._pending = True
+            if picture is not None:
+                self._changed.add(picture)
+            self._condition.notify()
+
+    @property
+    def pending(self) -> bool:
+        """Whether something is not saved yet."""
+        return self._pending
+
+    def flush(self) -> None:
+        """Save now what is not saved yet.
+
+        Raises:
+            Inter2FormerError: it cannot be written.
+        """
+        with self._saving:
+            with self._condition:
+                if not self._pending:
+                    return
+                changed, self._changed, self._pending = self._changed, set(), False
+            try:
+                self._save(changed)
+            except BaseException:
+                with self._condition:
+                    self._changed |= changed
+                    self._pending = True
+                raise
+
+    def close(self) -> None:
+        """Save what is left and stop. Raises as `flush`."""
+        with self._condition:
+            self._stopping = True
+            self._condition.notify()
+        self._thread.join()
+        self.flush()
+
+    def _run(self) -> None:
+        busy = 0.0  # how long the last save took
+        while self._wait(busy):
+            started = time.monotonic()
+            problem = ""
+            try:
+                self.flush()
+            except Inter2FormerError as error:
+                problem = str(error)
+            except Exception as error:
+                problem = f"not saved: {type(error).__name__}: {error}"
+            busy = time.monotonic() - started if not problem else _AGAIN
+            self._report(problem)
+
+    def _wait(self, busy: float) -> bool:
+        """Wait until there is something to save and people pause; False when it is time to stop."""
+        with self._condition:
+            while not self._stopping and not self._pending:
+                self._condition.wait()
+            # A file of many thousand objects takes a while: save less often then.
+            latest = time.monotonic() + max(_LATEST, 5 * busy)
+            while not self._stopping and (left := latest - time.monotonic()) > 0:
+                if not self._condition.wait(min(max(_QUIET, busy), left)):
+                    break  # nothing has changed meanwhile
+            return not self._stopping
+
+    def _save(self, changed: set[str]) -> None:
+        dataset = self._snapshot()
+        pieces = [self._piece(picture) for picture in coco_files.listed(dataset)]
+        path = self._out / FILE_NAME
+        if _signature(path) != self._signature:
+            save(self._out / CONFLICT_FILE_NAME, coco_files.coded_file(dataset, pieces))
+            raise AnnotationError(
+                f"{path} was changed by another program and is left as it is; this session's annotations are saved as "
+                f"{CONFLICT_FILE_NAME} beside it"
+            )
+        save(path, coco_files.coded_file(dataset, pieces))
+        self._signature = _signature(path)
+        save(self._out / POLYGON_FILE_NAME, coco_files.polygon_file(dataset, pieces))
+        names = Names(dataset.pictures)
+        for name in sorted(changed & dataset.pictures.keys()):
+            save_mask(self._out, dataset.pictures[name], names)
+
+    def _piece(self, picture: PictureRecord) -> coco_files.Piece:
+        kept = self._pieces.get(picture.name)
+        if kept is None or kept[0] != picture:
+            kept = self._pieces[picture.name] = (picture, coco_files.piece(picture))
+        return kept[1]
+
+
+def _signature(path: Path) -> tuple[int, int, int] | None:
+    """What tells that a file is still the one last seen."""
+    try:
+        status = os.stat(path)
+    except FileNotFoundError:
+        return None
+    return status.st_ino, status.st_size, status.st_mtime_ns

@@ -1,0 +1,230 @@
+"""One run of the annotation page: pictures, their annotations, and the parts that encode, answer and save."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from ..errors import AnnotationError, ArgumentError
+from ..runtime import EncodedImage, Segmenter
+from . import dataset as coco
+from .dataset import Dataset, PictureRecord
+from .document import Document, Objects
+from .encodings import Encodings
+from .engine import Engine
+from .exports import export
+from .hub import Hub
+from .photos import Gallery
+from .saver import Saver
+
+_AHEAD = 1  # pictures encoded before somebody asks for them
+
+
+class Workspace:
+    """Everything behind the page. Pictures are named by their index in the gallery.
+
+    Documents are changed in one thread (the event loop's) and read by the saver's: `changes` guards both.
+    """
+
+    def __init__(self, segmenter: Segmenter, gallery: Gallery, out: Path, classes: Sequence[str] = ()) -> None:
+        """Read what was annotated before and start the threads.
+
+        Args:
+            segmenter: answers.
+            gallery: the pictures.
+            out: the annotation folder; made if it is missing.
+            classes: names to have from the start, besides those that were saved.
+
+        Raises:
+            AnnotationError: see dataset.read.
+            ArgumentError: `out` cannot be made, or a class's name is unusable.
+        """
+        try:
+            out.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise ArgumentError(f"--out {out}: cannot make the folder ({error.strerror or error})") from error
+        self.segmenter = segmenter
+        self.gallery = gallery
+        self.out = out.resolve()
+        self.hub = Hub()
+        self.engine = Engine()
+        self.changes = threading.RLock()
+        self.problem = ""  # why saving fails, while it does
+        self._dataset = coco.read(self.out, gallery.root, segmenter.manifest.id)
+        self._next_object = self._dataset.next_object()
+        self._next_picture = self._dataset.next_picture()
+        self._documents: dict[int, Document] = {}
+        wanted = [coco.checked_name(name) for name in classes]
+        if wanted and not self._dataset.pictures:
+            self._dataset.categories = {}  # no need of the default one
+        self.encodings = Encodings(segmenter, gallery, self._encoding_changed, self.engine.forget)
+        self.saver = Saver(self.out, self.snapshot, self._saved)
+        for name in wanted:
+            if name not in self._dataset.categories.values():
+                self.add_category(name)
+
+    def close(self) -> None:
+        """Stop the threads and save what is left. Raises Inter2FormerError when that fails."""
+        self.encodings.close()
+        self.saver.close()
+
+    def document(self, index: int) -> Document:
+        """A picture's annotations.
+
+        Raises:
+            ArgumentError: no such picture.
+            ImageError: it cannot be read.
+            AnnotationError: what was saved belongs to a picture of another size.
+        """
+        self.check(index)
+        found = self._documents.get(index)
+        if found is not None:
+            return found
+        photo = self.gallery.photos[index]
+        width, height = photo.size()
+        record = self._dataset.pictures.get(photo.name)
+        with self.changes:
+            if record is None:
+                return self._documents.setdefault(index, Document(width, height))
+            if (record.width, record.height) != (width, height):
+                raise AnnotationError(
+                    f"{photo.name}: it is {width} x {height} pixels now, but its annotations are for {record.width} x "
+                    f"{record.height}; take it out of {self.out / coco.FILE_NAME} or bring the old picture back"
+                )
+            return self._documents.setdefault(index, Document(width, height, record.objects, record.done))
+
+    def check(self, index: int) -> None:
+        """Raises ArgumentError when there is no picture with this index."""
+        if not 0 <= index < len(self.gallery.photos):
+            raise ArgumentError(f"picture: there are {len(self.gallery.photos)}, found number {index}")
+
+    def look_at(self, index: int) -> None:
+        """Somebody looks at a picture: it is encoded, and then the next."""
+        ahead = range(index + 1, min(index + 1 + _AHEAD, len(self.gallery.photos)))
+        self.encodings.want([index, *ahead])
+
+    async def encoded(self, index: int) -> EncodedImage:
+        """The encoded image, waited for. Raises ImageError or another Inter2FormerError when it cannot be had."""
+        import asyncio
+
+        # Others may wait for the same picture: that one request ends must not end it for them.
+        return await asyncio.shield(asyncio.wrap_future(self.encodings.get(index)))
+
+    def new_object_id(self) -> int:
+        """An id that no other object ever had."""
+        with self.changes:
+            self._next_object += 1
+            return self._next_object - 1
+
+    @property
+    def categories(self) -> dict[int, str]:
+        """Class names by id, in their order."""
+        return dict(self._dataset.categories)
+
+    def add_category(self, name: object) -> int:
+        """A new class. Raises ArgumentError for an unusable or a used name. Returns its id."""
+        checked = self._unused_name(name)
+        with self.changes:
+            id = self._dataset.next_category()
+            self._dataset.categories[id] = checked
+        self._categories_changed()
+        return id
+
+    def rename_category(self, id: int, name: object) -> None:
+        """Another name for a class. Raises ArgumentError."""
+        self.check_category(id)
+        if self._dataset.categories[id] == name:
+            return
+        checked = self._unused_name(name)
+        with self.changes:
+            self._dataset.categories[id] = checked
+        self._categories_changed()
+
+    def remove_category(self, id: int) -> None:
+        """Take a class away that no object has. Raises ArgumentError."""
+        self.check_category(id)
+        if len(self._dataset.categories) == 1:
+            raise ArgumentError("class: the only one there is")
+        with self.changes:
+            users = {picture.name for picture in self._dataset.pictures.values() if _uses(picture.objects, id)}
+            # Undo could bring an object of this class back.
+            for index, document in self._documents.items():
+                if any(_uses(objects, id) for objects in document.history()):
+                    users.add(self.gallery.photos[index].name)
+            if users:
+                name = self._dataset.categories[id]
+                raise ArgumentError(f"class {name!r}: objects in {', '.join(sorted(users)):.80} have it or had it")
+            del self._dataset.categories[id]
+        self._categories_changed()
+
+    def check_category(self, id: int) -> None:
+        """Raises ArgumentError when there is no class with this id."""
+        if id not in self._dataset.categories:
+            raise ArgumentError(f"class: there is none with id {id}")
+
+    def changed(self, index: int, tab: str) -> None:
+        """A picture's document has changed, by the page that calls itself `tab`: save it, tell the others."""
+        name = self.gallery.photos[index].name
+        document = self._documents[index]
+        with self.changes:
+            old = self._dataset.pictures.get(name)
+            id = old.id if old is not None else self._next_picture
+            self._next_picture = max(self._next_picture, id + 1)
+            self._dataset.pictures[name] = PictureRecord(
+                id, name, document.width, document.height, _visible(document), document.done
+            )
+        self.saver.touch(name)
+        self.hub.publish({"type": "document", "image": index, "tab": tab, "revision": document.revision})
+        self.hub.publish({"type": "picture", "image": index, **self.picture_state(index)})
+
+    def snapshot(self) -> Dataset:
+        """The dataset as it is now, the caller's own."""
+        with self.changes:
+            return replace(
+                self._dataset, categories=dict(self._dataset.categories), pictures=dict(self._dataset.pictures)
+            )
+
+    def picture_state(self, index: int) -> dict[str, Any]:
+        """What the list of pictures shows of one."""
+        record = self._dataset.pictures.get(self.gallery.photos[index].name)
+        if record is None:
+            return {"objects": 0, "done": False}
+        return {"objects": len(record.objects), "done": record.done}
+
+    def export(self, kind: str) -> int:
+        """Write all files of a kind (exports.KINDS) into `out`; returns how many. Raises Inter2FormerError."""
+        self.saver.flush()
+        return len(export(kind, self.snapshot(), self.out, self.gallery.root))
+
+    def _unused_name(self, name: object) -> str:
+        checked = coco.checked_name(name)
+        if checked in self._dataset.categories.values():
+            raise ArgumentError(f"class {checked!r}: it is there already")
+        return checked
+
+    def _categories_changed(self) -> None:
+        self.saver.touch()
+        self.hub.publish({"type": "classes", "classes": self.class_list()})
+
+    def class_list(self) -> list[dict[str, Any]]:
+        """The classes as the page gets them."""
+        return [{"id": id, "name": name} for id, name in self._dataset.categories.items()]
+
+    def _encoding_changed(self, index: int) -> None:
+        self.hub.publish({"type": "encoding", "image": index, **vars(self.encodings.progress(index))})
+
+    def _saved(self, problem: str) -> None:
+        self.problem = problem
+        self.hub.publish({"type": "saved", "problem": problem, "pending": self.saver.pending})
+
+
+def _visible(document: Document) -> Objects:
+    """The objects that have a mask."""
+    return tuple(annotation for annotation in document.objects if annotation.mask.area)
+
+
+def _uses(objects: Objects, category: int) -> bool:
+    return any(annotation.category == category for annotation in objects)

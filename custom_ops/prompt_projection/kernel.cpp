@@ -1,0 +1,139 @@
+// PromptProjection: the image's embedding plus the prompt's (the background's outside the region), LayerNorm and a
+// linear layer in one pass over the tokens. Rows that the encoder has computed already are copied.
+#include "native/kernel.hpp"
+#include "native/gemm.hpp"
+#include "native/layer_norm.hpp"
+#include "native/memory.hpp"
+#include "native/rows.hpp"
+
+namespace i2f {
+namespace I2F_ISA {
+namespace {
+
+enum Input : size_t {
+  kEmbed,
+  kPrompt,
+  kOffset,
+  kBackground,
+  kNormWeight,
+  kNormBias,
+  kWeight,
+  kBias,
+  kBackgroundQkv,
+  kFirstQkv,
+  kChanged,
+  kInputCount
+};
+
+const PortDefinition kInputs[kInputCount] = {
+    {"embed", Element::kFloat},      {"prompt", Element::kFloat},      {"offset", Element::kInt64},
+    {"background", Element::kFloat}, {"norm_weight", Element::kFloat}, {"norm_bias", Element::kFloat},
+    {"weight", Element::kFloat},     {"bias", Element::kFloat},        {"background_qkv", Element::kFloat},
+    {"first_qkv", Element::kFloat},  {"changed", Element::kInt64}};
+const PortDefinition kOutputs[] = {{"x", Element::kFloat}, {"qkv", Element::kFloat}};
+
+// Tokens of one task.
+constexpr int64_t kTask = 96;
+// Rows of one product: the normalised rows stay in the second-level cache while the weights pass by.
+constexpr int64_t kTile = 48;
+
+class PromptProjection final : public Kernel {
+ public:
+  explicit PromptProjection(const KernelInfo& info)
+      : epsilon_(info.float_attribute("epsilon")), weights_(info, kWeight, kBias) {}
+  static Kernel* create(const KernelInfo& info) { return new PromptProjection(info); }
+
+  void compute(const Context& context) const override {
+    Dim h{"h"}, w{"w"}, c{"C"}, rh{"rh"}, rw{"rw"}, two{"2", 2}, p{"P"}, s{"n"};
+    const float* embed = context.f32(kEmbed, {&h, &w, &c});
+    const float* prompt = context.f32(kPrompt, {&rh, &rw, &c});
+    const int64_t* offset = context.i64(kOffset, {&two});
+    const float* background = context.f32(kBackground, {&c});
+    const float* norm_weight = context.f32(kNormWeight, {&c});
+    const float* norm_bias = context.f32(kNormBias, {&c});
+    const float* weight = context.f32(kWeight, {&p, &c});
+    const float* bias = context.f32(kBias, {&p});
+    const int64_t tokens = h.value * w.value;
+    Dim n{"h w", tokens};
+    const float* background_qkv = context.f32(kBackgroundQkv, {&n, &p});
+    const float* first_qkv = context.f32(kFirstQkv, {&n, &p});
+    const int64_t* changed = context.i64(kChanged, {&s});
+    const int64_t top = offset[0];
+    const int64_t left = offset[1];
+    // Written so that no sum can overflow.
+    if (top < 0 || left < 0 || rh.value > h.value || rw.value > w.value || top > h.value - rh.value ||
+        left > w.value - rw.value) {
+      context.fail(
+          "input 'offset' holds (%lld, %lld), expected a place for a region of %lld x %lld tokens in a grid of "
+          "%lld x %lld",
+          static_cast<long long>(top), static_cast<long long>(left), static_cast<long long>(rh.value),
+          static_cast<long long>(rw.value), static_cast<long long>(h.value), static_cast<long long>(w.value));
+    }
+    context.check_ascending(kChanged, changed, s.value, tokens);
+    float* x = context.f32_output(0, {tokens, c.value});
+    float* qkv = context.f32_output(1, {tokens, p.value});
+    PackedLinear local;
+    const PackedLinear& linear = weights_.get(weight, bias, 1, p.value, c.value, &local);
+
+    const int64_t channels = c.value;
+    const int64_t width = p.value;
+    const int64_t columns = w.value;
+    context.parallel_for(ceil_div(tokens, kTask), [&](int64_t task) {
+      const int64_t last = min_of((task + 1) * kTask, tokens);
+      const Scratch scratch({bytes_of<float>(kTile * channels), bytes_of<int64_t>(kTile)});
+      Tile tile = {scratch.part<float>(0), scratch.part<int64_t>(1), 0};
+      const auto finish = [&] {
+        project(tile, linear, channels, width, qkv);
+        tile.count = 0;
+      };
+      int64_t next = first_at_least(changed, s.value, task * kTask);
+      for (int64_t token = task * kTask; token < last; ++token) {
+        const int64_t row = token / columns - top;
+        const int64_t column = token % columns - left;
+        const bool inside = row >= 0 && row < rh.value && column >= 0 && column < rw.value;
+        const bool is_changed = next < s.value && changed[next] == token;
+        if (is_changed) ++next;
+        const float* added = inside ? prompt + (row * rw.value + column) * channels : background;
+        float* sum = x + token * channels;
+        add_rows(embed + token * channels, added, channels, sum);
+        if (inside && is_changed) {
+          layer_norm(sum, norm_weight, norm_bias, epsilon_, channels, tile.normal + tile.count * channels);
+          tile.tokens[tile.count++] = token;
+          if (tile.count == kTile) finish();
+        } else {
+          copy_row((inside ? first_qkv : background_qkv) + token * width, width, qkv + token * width);
+        }
+      }
+      if (tile.count > 0) finish();
+    });
+  }
+
+ private:
+  // Normalised rows that wait for their product, and whose they are.
+  struct Tile {
+    float* normal;
+    int64_t* tokens;
+    int64_t count;
+  };
+
+  static I2F_INLINE void project(const Tile& tile, const PackedLinear& linear, int64_t channels, int64_t width,
+                                 float* qkv) {
+    const float* bias = linear.bias(0);
+    gemm(tile.normal, channels, 1, tile.count, linear.panels(0), channels, width,
+         [=](int64_t row, int64_t column, Vec value) {
+           store_columns(qkv + tile.tokens[row] * width, column, width, value + load(bias + column));
+         });
+  }
+
+  float epsilon_;
+  LinearWeights weights_;
+};
+
+}  // namespace
+
+extern const OpDefinition prompt_projection_op;
+const OpDefinition prompt_projection_op = {"PromptProjection", kInputs, kInputCount,
+                                           kOutputs,           2,       PromptProjection::create};
+
+}  // namespace I2F_ISA
+}  // namespace i2f

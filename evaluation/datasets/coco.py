@@ -1,0 +1,68 @@
+"""COCO instances JSON: `annotations/instances_val2017.json` beside `val2017/`, or any file of that form.
+
+Crowd annotations are left out. `folder` is the JSON file, or a folder that holds the published layout.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from ...errors import ArgumentError, ImageError
+from ..coco_masks import segmentation_mask
+from ..targets import Picture, Target
+
+PUBLISHED = (Path("annotations/instances_val2017.json"), Path("annotations/instances_val2014.json"))
+
+
+def pictures(folder: Path) -> Sequence[Picture]:
+    """The images with annotations, in the order of the file.
+
+    Raises:
+        ArgumentError: no JSON of that form.
+    """
+    path = next((folder / p for p in PUBLISHED if (folder / p).is_file()), folder)
+    if not path.is_file():
+        raise ArgumentError(f"{folder}: expected a COCO .json file, or a folder with {PUBLISHED[0]}")
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        own: dict[Any, list[Any]] = {image["id"]: [] for image in content["images"]}
+        for annotation in content["annotations"]:
+            if not annotation.get("iscrowd", 0):
+                own[annotation["image_id"]].append((annotation["id"], annotation["segmentation"]))
+        images = _image_folder(path)
+        found = [
+            Picture(
+                str(image["id"]),
+                images / image["file_name"],
+                partial(instances, image["id"], tuple(own[image["id"]]), int(image["height"]), int(image["width"])),
+            )
+            for image in content["images"]
+            if own[image["id"]]
+        ]
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise ArgumentError(f"{path} cannot be read as COCO JSON: {type(error).__name__} {error}") from None
+    if not found:
+        raise ArgumentError(f"{path}: no image with annotations in it")
+    return found
+
+
+def _image_folder(path: Path) -> Path:
+    """The published place of the images of `instances_NAME.json`, or the JSON file's own folder."""
+    published = path.parent.parent / path.stem.removeprefix("instances_")
+    return published if published.is_dir() else path.parent
+
+
+def instances(image: Any, segmentations: Sequence[tuple[Any, Any]], height: int, width: int) -> Sequence[Target]:
+    """The objects of one image: (annotation id, segmentation) each.
+
+    Raises:
+        ImageError: a segmentation of unknown form.
+    """
+    try:
+        return [Target(f"{image}#{i}", segmentation_mask(s, height, width, f"{image}#{i}")) for i, s in segmentations]
+    except ArgumentError as error:
+        raise ImageError(str(error)) from None

@@ -1,0 +1,76 @@
+"""Images and masks that belong together by their file names."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
+
+from ...errors import ArgumentError
+from ..targets import Picture, Target, missing
+
+MaskReader = Callable[[Path], Sequence[Target]]
+
+SEPARATORS = "_-#"  # between an image's name and the number of one of its masks
+
+
+def subfolder(root: Path, *names: str) -> Path:
+    """The first of the folders `names` that is in `root`.
+
+    Raises:
+        ArgumentError: there is none.
+    """
+    for name in names:
+        if (root / name).is_dir():
+            return root / name
+    raise ArgumentError(f"{root}: expected a folder {' or '.join(names)} in it, found none")
+
+
+def files(folder: Path) -> list[Path]:
+    """The files of a folder in the order of their names, without hidden ones (Thumbs.db counts as hidden).
+
+    Links to nowhere are among them: they are reported as broken when it is their turn.
+    """
+    return sorted(
+        p for p in folder.iterdir() if not p.is_dir() and not p.name.startswith(".") and p.name != "Thumbs.db"
+    )
+
+
+def pairs(images: Path, masks: Path, read: MaskReader) -> list[Picture]:
+    """Each image with the mask of the same name, whatever the endings, or with several named NAME_1, NAME#2, ...
+
+    What has no counterpart is kept: the picture says so when it is read, and is counted as broken.
+
+    Raises:
+        ArgumentError: no images.
+    """
+    pictures = {path.stem: path for path in files(images)}
+    if not pictures:
+        raise ArgumentError(f"{images}: no image in this folder")
+    own: dict[str, list[Path]] = {stem: [] for stem in pictures}
+    lost: list[Path] = []
+    for path in files(masks):
+        image = next((stem for stem in _owners(path.stem) if stem in pictures), None)
+        (lost if image is None else own[image]).append(path)
+    found = [Picture(stem, pictures[stem], _reader(images / stem, masks, own[stem], read)) for stem in pictures]
+    return found + [
+        Picture(path.stem, path, partial(missing, f"{path}: no image of this name in {images}")) for path in lost
+    ]
+
+
+def _owners(stem: str) -> list[str]:
+    """Names that the image of a mask `stem` may have: its own, or what stands before a number."""
+    head = stem.rstrip("0123456789")
+    numbered = head != stem and len(head) > 1 and head[-1] in SEPARATORS
+    return [stem, head[:-1]] if numbered else [stem]
+
+
+def _reader(image: Path, masks: Path, own: list[Path], read: MaskReader) -> Callable[[], Sequence[Target]]:
+    if not own:
+        return partial(missing, f"{image}: no mask of this name in {masks}")
+    return partial(read_all, tuple(own), read)
+
+
+def read_all(paths: Sequence[Path], read: MaskReader) -> list[Target]:
+    """The objects of several annotation files of one picture."""
+    return [target for path in paths for target in read(path)]

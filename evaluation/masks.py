@@ -1,0 +1,97 @@
+"""Masks from annotation files: binary masks, and maps of region ids."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import ImageError
+from ..images import read_image
+from .targets import Mask, Target
+
+RegionMap = NDArray[np.int32]
+
+VOID = 255  # "ignore" in 8-bit annotations
+
+
+def read_values(path: Path) -> NDArray[np.integer]:
+    """The numbers stored in an image file [H, W]: ids of a palette image rather than colours.
+
+    Raises:
+        ImageError: missing, unreadable, or of colours that differ between channels.
+    """
+    from PIL import Image
+
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # Pillow's remarks on large images are no errors
+            with Image.open(path) as file:
+                values = np.array(file if file.mode not in ("1", "LA") else file.convert("L"))
+    except FileNotFoundError:
+        raise ImageError(f"{path}: no such file") from None
+    except MemoryError:
+        raise
+    except Exception as error:  # decoders meet damage with errors of many kinds
+        raise ImageError(f"{path}: cannot be read as an image, is it complete? ({error})") from error
+    if values.ndim == 3:
+        # A mask saved as a colour picture, perhaps with opacity: the channels are the same.
+        if (values[:, :, 1:3] != values[:, :, :1]).any():
+            raise ImageError(f"{path}: expected one value a pixel, found colours")
+        values = values[:, :, 0]
+    return values
+
+
+def read_region_map(path: Path) -> RegionMap:
+    """Region ids: int32 [H, W]. Raises ImageError as `read_values` does."""
+    return read_values(path).astype(np.int32)
+
+
+def coloured_object(path: Path) -> Sequence[Target]:
+    """One object: every pixel that is not black.
+
+    Raises:
+        ImageError: missing or unreadable.
+    """
+    return [Target(path.stem, np.any(read_image(path) > 0, axis=2))]
+
+
+def object_with_trimap(path: Path) -> Sequence[Target]:
+    """One object of a trimap: 0 background, 128 void, above that the object."""
+    values = read_values(path)
+    return [Target(path.stem, values > 128, values == 128)]
+
+
+def binary_object(path: Path) -> Sequence[Target]:
+    """One object of a binary mask, stored as 0 and 1 (then 255 is void) or as 0 and 255 (then above 127 is object)."""
+    values = read_values(path)
+    found = set(np.unique(values).tolist())
+    if 1 in found and found <= {0, 1, VOID}:
+        return [Target(path.stem, values == 1, values == VOID)]
+    return [Target(path.stem, values > 127)]
+
+
+def every_region(path: Path) -> Sequence[Target]:
+    """An object for each id of a region map other than 0; 255 is void in a map of 8 bits."""
+    values = read_values(path)
+    void = values == VOID if values.dtype == np.uint8 else None
+    ids = [int(i) for i in np.unique(values) if i > 0 and not (void is not None and i == VOID)]
+    return [Target(f"{path.stem}#{i}", values == i, void) for i in ids]
+
+
+def largest_component(mask: Mask) -> Mask:
+    """The largest 8-connected component of a mask bool [H, W]."""
+    count, numbered, statistics, _ = cv2.connectedComponentsWithStats(mask.astype(np.uint8), connectivity=8)
+    if count < 2:
+        return mask
+    component: Mask = numbered == 1 + int(np.argmax(statistics[1:, cv2.CC_STAT_AREA]))
+    return component
+
+
+def region_mask(regions: RegionMap, region: int | str) -> Mask:
+    """Mask of one region id, or of everything labelled ("union"); its largest component."""
+    return largest_component(regions > 0 if region == "union" else regions == int(region))

@@ -1,0 +1,132 @@
+"""Pictures for the annotation page: which are offered, and that the browser sees what the model sees."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from inter2former_onnx.annotate import photos as module
+from inter2former_onnx.annotate.photos import Gallery, Photo
+from inter2former_onnx.errors import ImageError
+
+PIXELS = np.random.default_rng(3).integers(0, 256, (20, 30, 3), dtype=np.uint8)
+
+
+def write(path: Path, mode: str = "RGB", **options: Any) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if path.suffix == ".npy":
+        np.save(path, PIXELS)
+    else:
+        Image.fromarray(PIXELS).convert(mode).save(path, **options)
+    return path
+
+
+def test_pictures_of_a_folder_in_the_order_people_count(tmp_path: Path) -> None:
+    for name in ("b10.png", "b9.PNG", "a.jpg", "sub/c.webp", ".hidden/d.png", ".e.png", "out/masks/f.png"):
+        write(tmp_path / name)
+    (tmp_path / "notes.txt").write_text("no picture")
+    (tmp_path / "folder.png").mkdir()
+    gallery = Gallery.open(tmp_path, without=tmp_path / "out")
+    assert [photo.name for photo in gallery.photos] == ["a.jpg", "b9.PNG", "b10.png", "sub/c.webp"]
+
+
+def test_one_photograph(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.png")
+    write(tmp_path / "b.png")
+    gallery = Gallery.open(path)
+    assert gallery.root == tmp_path.resolve() and [photo.name for photo in gallery.photos] == ["a.png"]
+
+
+def test_links_that_lead_out_are_left_out(tmp_path: Path) -> None:
+    secret = write(tmp_path / "secret.png")
+    inside = write(tmp_path / "pictures" / "a.png")
+    (tmp_path / "pictures" / "out.png").symlink_to(secret)
+    (tmp_path / "pictures" / "in.png").symlink_to(inside)
+    (tmp_path / "pictures" / "nowhere.png").symlink_to(tmp_path / "missing.png")
+    (tmp_path / "pictures" / "round.png").symlink_to(tmp_path / "pictures" / "round.png")
+    (tmp_path / "pictures" / "folder").symlink_to(tmp_path)
+    assert [photo.name for photo in Gallery.open(tmp_path / "pictures").photos] == ["a.png", "in.png"]
+
+
+@pytest.mark.parametrize("name", ["../secret.png", "sub/../../secret.png", "a.png/x.png"])
+def test_a_photo_never_leads_out(tmp_path: Path, name: str) -> None:
+    write(tmp_path / "secret.png")
+    write(tmp_path / "pictures" / "a.png")
+    with pytest.raises(ImageError, match="no longer a file"):
+        Photo((tmp_path / "pictures").resolve(), name).pixels()
+
+
+@pytest.mark.parametrize(
+    "name, said", [("missing", "no such photograph"), (".", "no pictures"), ("a.txt", "not an image")]
+)
+def test_nothing_to_annotate(tmp_path: Path, name: str, said: str) -> None:
+    (tmp_path / "a.txt").write_text("text")
+    with pytest.raises(ImageError, match=said):
+        Gallery.open(tmp_path / name)
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize("suffix", [".png", ".webp", ".tiff"])
+def test_the_browser_sees_upright_pictures(tmp_path: Path, suffix: str, orientation: int) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    options = {"lossless": True} if suffix == ".webp" else {}
+    write(tmp_path / f"a{suffix}", exif=exif, **options)
+    photo = Photo(tmp_path.resolve(), f"a{suffix}")
+    pixels = photo.pixels()
+    content, kind = photo.for_browser()
+    with Image.open(io.BytesIO(content)) as shown:
+        assert kind == f"image/{shown.format.lower()}"  # type: ignore[union-attr]
+        assert shown.getexif().get(0x0112, 1) == 1  # or the browser would turn it once more
+        np.testing.assert_array_equal(np.asarray(shown.convert("RGB")), pixels)
+    assert photo.size() == (pixels.shape[1], pixels.shape[0])
+
+
+@pytest.mark.parametrize("mode", ["RGB", "L", "RGBA", "P", "LA", "1", "I;16"])
+@pytest.mark.parametrize("suffix", [".png", ".npy"])
+def test_every_kind_is_shown_as_it_is_read(tmp_path: Path, mode: str, suffix: str) -> None:
+    path = tmp_path / f"a{suffix}"
+    if mode == "I;16":
+        Image.fromarray(PIXELS[:, :, 0].astype(np.uint16) * 257).save(tmp_path / "a.png")
+        write(tmp_path / "a.npy")
+    elif mode == "RGBA":
+        Image.fromarray(np.dstack((PIXELS, PIXELS[:, :, 0]))).save(tmp_path / "a.png")
+        write(tmp_path / "a.npy")
+    else:
+        write(path, mode)
+    photo = Photo(tmp_path.resolve(), path.name)
+    content, kind = photo.for_browser()
+    assert kind == "image/png"
+    with Image.open(io.BytesIO(content)) as shown:
+        np.testing.assert_array_equal(np.asarray(shown.convert("RGB")), photo.pixels())
+    small, kind = photo.thumbnail()
+    assert kind == "image/jpeg" and Image.open(io.BytesIO(small)).size == (30, 20)
+
+
+def test_a_jpeg_that_lies_on_its_side(tmp_path: Path) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    large = np.kron(PIXELS, np.ones((40, 40, 1), np.uint8))
+    Image.fromarray(large).save(tmp_path / "a.jpg", exif=exif, quality=95)
+    photo = Photo(tmp_path.resolve(), "a.jpg")
+    content, kind = photo.for_browser()
+    assert kind == "image/jpeg" and photo.size() == (800, 1200)
+    shown = np.asarray(Image.open(io.BytesIO(content))).astype(int)
+    assert abs(shown - photo.pixels()).mean() < 8  # encoded a second time
+    assert Image.open(io.BytesIO(photo.thumbnail()[0])).size == (160, 240)
+
+
+def test_files_that_are_too_large(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write(tmp_path / "a.png")
+    photo = Photo(tmp_path.resolve(), "a.png")
+    monkeypatch.setattr(module, "MAX_PIXELS", 599)
+    with pytest.raises(ImageError, match="more than the 599"):
+        photo.size()
+    monkeypatch.setattr(module, "MAX_FILE_BYTES", 10)
+    with pytest.raises(ImageError, match="more than the 10"):
+        photo.for_browser()
