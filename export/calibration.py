@@ -31,7 +31,7 @@ from ..images import read_image
 from ..models.quantised_layers import STEPS, quantise_rows, quantise_weight
 from ..progress import progress
 from ..runtime.graph import session_options
-from .quantisation import linear_nodes, quantise
+from .quantisation import EMBEDDING, linear_nodes, quantise
 
 LEAST_COSINE = 0.999  # of the embedding with the float32 one, the mean over the photographs
 MOST_IMAGES = 32
@@ -39,7 +39,6 @@ TOKENS_PER_IMAGE = 128  # looked at for each layer
 EXPONENTS = (0.0, 0.25, 0.5, 0.75)  # how much of the tokens' unevenness the weights take over
 SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".npy"})
 _SMOOTHED = {"NormProjection": 3, "NormMlp": 3}  # position of the weight behind the norm
-_EMBED = "embed"
 
 
 @dataclass
@@ -121,7 +120,7 @@ def _observe(model: onnx.ModelProto, images: Sequence[Path]) -> tuple[list[NDArr
     samples: dict[str, list[NDArray[np.float32]]] = {name: [] for name in inputs}
     with _Session(watched) as session:
         for path in progress(images, "calibrate: float32", total=len(images)):
-            embed, *layers = session.run([_EMBED, *inputs], {"image": read_image(path)})
+            embed, *layers = session.run([EMBEDDING, *inputs], {"image": read_image(path)})
             embeddings.append(embed)
             for name, rows in zip(inputs, layers, strict=True):
                 chosen = rng.choice(len(rows), min(TOKENS_PER_IMAGE, len(rows)), replace=False)
@@ -191,7 +190,7 @@ def _mean_cosine(model: onnx.ModelProto, images: Sequence[Path], expected: Seque
     cosines: list[float] = []
     with _Session(model) as session:
         for path, embed in progress(list(zip(images, expected, strict=True)), "calibrate: int8", total=len(images)):
-            (found,) = session.run([_EMBED], {"image": read_image(path)})
+            (found,) = session.run([EMBEDDING], {"image": read_image(path)})
             cosines.append(cosine(found, embed))
     return float(np.mean(cosines))
 

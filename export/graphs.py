@@ -53,7 +53,6 @@ class EncoderGraph(nn.Module):
         if geometry.mode == "square":
             with torch.no_grad():
                 self.plans = model.backbone.plans(geometry.size, geometry.size)
-
         edge_detector, levels = model.edge_detector, model.decode_head.levels
         laterals = list(edge_detector.lateral_convs)[::-1]
         self.taps: list[tuple[Tensor, Tensor]] = []
@@ -71,7 +70,7 @@ class EncoderGraph(nn.Module):
         return embed, *self.model.neck.first(embed), *self.edge_outputs(inputs)
 
     def edge_outputs(self, inputs: Tensor) -> tuple[Tensor, ...]:
-        """The outputs `EDGE_NAMES`, from the normalised image, as ops of a graph."""
+        """The edge terms of every level (named `EDGE_NAMES`), from the normalised image, as ops of a graph."""
         terms: list[Tensor] = []
         pyramid = self.model.edge_detector.pyramid(inputs)[::-1]
         for index, (x, taps, level) in enumerate(zip(pyramid, self.taps, self.model.decode_head.levels, strict=True)):

@@ -18,13 +18,25 @@ from ..custom_ops import DOMAIN
 from ..custom_ops.definitions import add_functions
 from ..models.quantised_layers import quantise_weight
 
+EMBEDDING = "embed"  # the output that the ViT computes
 # For each op with linear layers: positions of their weights among its inputs.
 LINEAR_WEIGHTS = {"NormProjection": (3,), "ResidualProjection": (2,), "NormMlp": (3, 5)}
 
 
 def linear_nodes(model: onnx.ModelProto) -> list[onnx.NodeProto]:
-    """The nodes that can become 8-bit, in the graph's order."""
-    return [node for node in model.graph.node if node.domain == DOMAIN and node.op_type in LINEAR_WEIGHTS]
+    """The nodes that can become 8-bit, in the graph's order: those of the ViT, on the way to the embedding.
+
+    What the graph computes of the embedding belongs to the decoder, which stays in float32.
+    """
+    wanted = {EMBEDDING}
+    found: list[onnx.NodeProto] = []
+    for node in reversed(model.graph.node):
+        if wanted.isdisjoint(node.output):
+            continue
+        wanted.update(node.input)
+        if node.domain == DOMAIN and node.op_type in LINEAR_WEIGHTS:
+            found.append(node)
+    return found[::-1]
 
 
 def quantise(model: onnx.ModelProto, keep: Collection[str] = ()) -> int:
