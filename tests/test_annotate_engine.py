@@ -73,7 +73,7 @@ def test_any_way_to_a_prompt_is_as_good_as_clicking_anew(
 def test_as_few_runs_as_possible(segmenter: Segmenter, image: EncodedImage, monkeypatch: pytest.MonkeyPatch) -> None:
     runs: list[object] = []
     decode = segmenter.decode_region
-    monkeypatch.setattr(segmenter, "decode_region", lambda *args: runs.append(args) or decode(*args))
+    monkeypatch.setattr(segmenter, "decode_region", lambda *args, **named: runs.append(args) or decode(*args, **named))
     clicks = tuple(Click(5 * number, 7 * number, number % 2 == 0) for number in range(8))
     engine = Engine()
 

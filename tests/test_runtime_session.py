@@ -130,7 +130,7 @@ def test_click_on_the_previewed_pixel_decodes_nothing(segmenter: Segmenter, monk
     session = segmenter.encode(photograph(40, 60)).session()
     decoded: list[object] = []
     decode = segmenter.decode_region
-    monkeypatch.setattr(segmenter, "decode_region", lambda *args: decoded.append(args) or decode(*args))
+    monkeypatch.setattr(segmenter, "decode_region", lambda *args, **kw: decoded.append(args) or decode(*args, **kw))
     session.preview(10, 10)
     session.preview(10.5, 10.2)
     session.click(10, 10)
@@ -147,11 +147,11 @@ def test_click_does_not_wait_for_a_preview(segmenter: Segmenter, monkeypatch: py
     decode = segmenter.decode_region
     clicking = threading.get_ident()
 
-    def slow_elsewhere(*args: Any) -> Any:
+    def slow_elsewhere(*args: Any, **named: Any) -> Any:
         if threading.get_ident() != clicking:
             started.set()
             assert may_end.wait(30)
-        return decode(*args)
+        return decode(*args, **named)
 
     monkeypatch.setattr(segmenter, "decode_region", slow_elsewhere)
     previews: list[np.ndarray] = []
