@@ -110,7 +110,7 @@ def test_every_op_of_the_library_is_here() -> None:
 @pytest.mark.parametrize("isa", instruction_sets())
 @pytest.mark.parametrize("name", CASES)
 def test_any_shape_and_value(name: str, isa: str) -> None:
-    """Each input in turn gets another shape or value. NaN and infinity are no reason to refuse. The next run is whole."""
+    """Each input in turn gets another shape or value. NaN and infinity are not refused. The next run is whole."""
     inputs, attributes = case(name)
     with forced(isa):
         runner = session(shapeless(name, inputs, attributes), "native")
