@@ -218,9 +218,11 @@ const void* Context::checked_input(size_t index, Element element, std::initializ
       found.add("%s%lld", i == 0 ? "" : ", ", static_cast<long long>(view.dims[i]));
     }
     Text expected;
+    const char* separator = "";  // by place, not by Dim: one may occur several times
     for (const Dim* dim : dims) {
-      expected.add("%s%s", dim == *dims.begin() ? "" : ", ", dim->name);
+      expected.add("%s%s", separator, dim->name);
       if (dim->value >= 0) expected.add("=%lld", static_cast<long long>(dim->value));
+      separator = ", ";
     }
     fail("input '%s' has shape [%s], expected [%s]", port, found.get(), expected.get());
   }

@@ -41,13 +41,15 @@ Result run(Random& random, const Case& t, Expected* expected) {
   const OrtValue background_qkv = random.tensor({t.h * t.w, t.p});
   const OrtValue first_qkv = random.tensor({t.h * t.w, t.p});
   for (int64_t token = 0; token < t.h * t.w; ++token) {
-    const int64_t r = token / t.w - t.top;
-    const int64_t q = token % t.w - t.left;
-    const bool inside = r >= 0 && r < t.rh && q >= 0 && q < t.rw;
+    // Unsigned, as offsets may be absurd: what lies before the region wraps to a large number.
+    const uint64_t r = static_cast<uint64_t>(token / t.w) - static_cast<uint64_t>(t.top);
+    const uint64_t q = static_cast<uint64_t>(token % t.w) - static_cast<uint64_t>(t.left);
+    const bool inside = r < static_cast<uint64_t>(t.rh) && q < static_cast<uint64_t>(t.rw);
+    const int64_t place = inside ? static_cast<int64_t>(r) * t.rw + static_cast<int64_t>(q) : 0;
     const bool is_changed = std::find(t.changed.begin(), t.changed.end(), token) != t.changed.end();
     std::vector<double> row;
     for (int64_t j = 0; j < t.c; ++j) {
-      const float added = inside ? prompt.floats[(r * t.rw + q) * t.c + j] : background.floats[j];
+      const float added = inside ? prompt.floats[place * t.c + j] : background.floats[j];
       row.push_back(static_cast<double>(embed.floats[token * t.c + j]) + added);
     }
     expected->x.insert(expected->x.end(), row.begin(), row.end());
