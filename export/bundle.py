@@ -29,7 +29,7 @@ from .calibration import calibration_images, quantise_calibrated
 from .onnx_graph import IR_VERSION, OPSET, op_counts, parameter_count, trace
 from .quantisation import quantise
 from .random_weights import initialise
-from .storage import STORAGES, store_as_float16
+from .storage import STORAGES, round_weights, store_as_float16
 
 FORMAT = "inter2former-bundle"
 FORMAT_VERSION = 1
@@ -103,8 +103,9 @@ def export_bundle(
         assert random_weights is not None
         initialise(model, random_weights)
         source = {"random_weights": random_weights}
-    if storage != "float32":
+    if storage == "float16":
         source["stored_as"] = storage
+        round_weights(model)
     model.requires_grad_(False)
     try:
         out.parent.mkdir(parents=True, exist_ok=True)

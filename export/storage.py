@@ -15,10 +15,11 @@ _SUFFIX = "_float16"
 
 
 def store_as_float16(model: onnx.ModelProto) -> None:
-    """Replace the graph's large float32 initialisers by float16 ones and casts, in place.
+    """Replace the graph's large float32 initialisers by float16 ones and casts, in place, where that loses nothing.
 
-    onnxruntime carries the casts out once, when it opens the graph: running it takes the same time and memory as
-    before. A tensor with a value that float16 does not have (beyond 65504) stays as it is.
+    The weights of a model that went through `round_weights` lose nothing; what the export computed from several of them
+    may, and stays as it is. onnxruntime carries the casts out once, when it opens the graph: running it takes the same
+    time and memory as before.
     """
     inputs = {value.name for value in model.graph.input}
     casts: list[onnx.NodeProto] = []
@@ -26,10 +27,12 @@ def store_as_float16(model: onnx.ModelProto) -> None:
         if tensor.data_type != TensorProto.FLOAT or tensor.name in inputs or np.prod(tensor.dims) < SMALLEST:
             continue
         values = numpy_helper.to_array(tensor)
-        if not (np.abs(values) <= _LARGEST).all():
+        with np.errstate(over="ignore"):
+            half = values.astype(np.float16)
+        if not np.array_equal(half.astype(np.float32), values):
             continue
         name = tensor.name
-        tensor.CopyFrom(numpy_helper.from_array(values.astype(np.float16), name + _SUFFIX))
+        tensor.CopyFrom(numpy_helper.from_array(half, name + _SUFFIX))
         casts.append(helper.make_node("Cast", [name + _SUFFIX], [name], f"Weight_{len(casts)}", to=TensorProto.FLOAT))
     nodes = list(model.graph.node)
     del model.graph.node[:]
@@ -37,7 +40,7 @@ def store_as_float16(model: onnx.ModelProto) -> None:
 
 
 def round_weights(model: nn.Module) -> None:
-    """Round a model's weights as `store_as_float16` rounds those of its graphs, in place."""
+    """Round a model's large weights to float16, in place. A tensor with a value beyond 65504 stays as it is."""
     with torch.no_grad():
         for tensor in model.state_dict().values():
             if tensor.dtype == torch.float32 and tensor.numel() >= SMALLEST and tensor.abs().max() <= _LARGEST:
