@@ -16,6 +16,7 @@ from inter2former_onnx.export.graphs import EDGE_NAMES, EncoderGraph, GraphSpec,
 from inter2former_onnx.export.onnx_graph import trace
 from inter2former_onnx.export.quantisation import quantise
 from inter2former_onnx.models import Inter2Former
+from inter2former_onnx.models.dynamic_local_upsampling import edge_terms
 
 PARTS = ("preprocessing", "ViT", "edge detector and terms")
 
@@ -51,10 +52,29 @@ class Edges(nn.Module):
 
     def __init__(self, model: Inter2Former) -> None:
         super().__init__()
-        self.graph = EncoderGraph(model)
+        self.encoder = EncoderGraph(model)
 
     def forward(self, inputs: Tensor) -> tuple[Tensor, ...]:
-        return self.graph.edge_outputs(inputs)
+        return self.encoder.edge_outputs(inputs)
+
+
+class Naive(nn.Module):
+    """The image to the embedding and the edge terms; what the first block makes of them, a yardstick may leave out."""
+
+    def __init__(self, model: Inter2Former) -> None:
+        super().__init__()
+        self.model = model
+        size = model.config.geometry.size
+        with torch.no_grad():
+            self.plans = model.backbone.plans(size, size)
+
+    def forward(self, image: Tensor) -> tuple[Tensor, ...]:
+        features = self.model.encode(self.model.preprocess(image), self.plans)
+        outputs = [features.embed.permute(1, 2, 0)]
+        for index, (level, edge) in enumerate(zip(self.model.decode_head.levels, features.edges, strict=True)):
+            assert level.conv.bias is not None
+            outputs += edge_terms(edge, level.conv.weight, level.conv.bias, 2 ** (index + 1))
+        return tuple(outputs)
 
 
 def part_spec(model: Inter2Former, part: str) -> GraphSpec:
@@ -93,8 +113,10 @@ def graph_file(path: Path, make: Callable[[], onnx.ModelProto]) -> Path:
 
 def naive_encoder(model: Inter2Former) -> onnx.ModelProto:
     """The encoder exported without ops of ours."""
+    whole = encoder_spec(model)
+    outputs = {name: whole.outputs[name] for name in ("embed", *EDGE_NAMES)}
     with without_ops():
-        return trace(encoder_spec(model))
+        return trace(GraphSpec(Naive(model), whole.arguments, whole.dynamic, whole.inputs, outputs))
 
 
 def part_graph(model: Inter2Former, part: str, precision: str) -> onnx.ModelProto:

@@ -71,7 +71,7 @@ struct Canny {
     }
     double squares = 0.0;
     for (const double value : total) squares += value * value;
-    for (double& value : total) value /= std::sqrt(squares);
+    for (double& value : total) value /= std::fmax(std::sqrt(squares), 1e-12);
     return total;
   }
 };
