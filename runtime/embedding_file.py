@@ -34,7 +34,9 @@ _MAX_IMAGE_SIDE = 1 << 24
 _NPY_MAGIC = b"\x93NUMPY\x01\x00"
 _MAX_NPY_HEADER = 1024
 _NPY_HEADER = re.compile(
-    rb"\{'descr': '([<>|=][a-z][0-9]{1,2})', 'fortran_order': (True|False), 'shape': \(((?:[0-9]{1,12},? ?)*)\), \} *\n"
+    # As numpy writes it. Nothing in it can match in two ways: a damaged header must not cost time without end.
+    rb"\{'descr': '([<>|=][a-z][0-9]{1,2})', 'fortran_order': (True|False), "
+    rb"'shape': \(((?:[0-9]{1,12}, )*(?:[0-9]{1,12},?)?)\), \} *\n"
 )
 
 

@@ -237,3 +237,14 @@ def test_embeddings_that_expand(segmenter: Segmenter, saved: Path, tmp_path: Pat
             tried()
     finally:
         tracemalloc.stop()
+
+
+def test_header_of_many_digits_is_refused_at_once(segmenter: Segmenter, saved: Path, tmp_path: Path) -> None:
+    """An expression that could match digits in many ways would try them all, for years."""
+    path = tmp_path / "digits.npz"
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, data in members(saved).items():
+            shape = data.index(b"'shape': (") + len(b"'shape': (")
+            archive.writestr(name, data[:shape] + b"1" * 40 + data[shape + 40 :] if name == "embed.npy" else data)
+    with pytest.raises(EmbeddingError, match="does not begin like"):
+        segmenter.load(path)
