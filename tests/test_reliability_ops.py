@@ -33,6 +33,10 @@ CASES: dict[str, Callable[[np.random.Generator], Case]] = {
     "NormMlp": lambda rng: encoder_cases.norm_mlp_case(rng, 7),
     "WindowAttention": lambda rng: encoder_cases.window_attention_case(rng, [(3, 4)], 2, True, 2),
     "ResidualConvBlock": lambda rng: encoder_cases.residual_conv_block_case(rng, 4, 5, 4),
+    "SampleImage": lambda rng: encoder_cases.sample_image_case(rng, (5, 6), (4, 3), 0),
+    "CannyEdges": lambda rng: encoder_cases.canny_edges_case(rng, 7, 8),
+    "Conv3x3": lambda rng: encoder_cases.conv3x3_case(rng, 4, 5, 3, 4, 2),
+    "EdgeTaps": lambda rng: encoder_cases.edge_taps_case(rng, 2, 3, 2, 4, 3),
     "QuantNormProjection": lambda rng: encoder_cases.quant_norm_projection_case(rng, 7),
     "QuantResidualProjection": lambda rng: encoder_cases.quant_residual_projection_case(rng, 7),
     "QuantNormMlp": lambda rng: encoder_cases.quant_norm_mlp_case(rng, 7),
@@ -145,6 +149,8 @@ def test_any_type(name: str) -> None:
 
 
 ATTRIBUTES: dict[str, tuple[Any, ...]] = {
+    "reverse": (0.5, "yes"),
+    "stride": (-1, 0, 1 << 40),
     "num_heads": (0, -1, 7, 1 << 40, -(1 << 63), 1.5, "two", [1, 2]),
     "epsilon": (7, "small", [1.0]),
     "activation": (0.5, "relu"),

@@ -68,7 +68,7 @@ class EdgeTaps final : public Kernel {
     const float* tap_bias = context.f32(kTapBias, {&taps, &o});
     const float* bias = context.f32(kBias, {&o});
     if (stride_ < 1 || height.value % stride_ != 0 || width.value % stride_ != 0) {
-      context.fail("a map of %lld x %lld pixels, expected whole tokens of stride=%lld",
+      context.fail("input 'x' is a map of %lld x %lld pixels, expected whole tokens of stride=%lld",
                    static_cast<long long>(height.value), static_cast<long long>(width.value),
                    static_cast<long long>(stride_));
     }
