@@ -42,6 +42,7 @@ def build_parser() -> argparse.ArgumentParser:
     add("--objects", type=int, help="targets a picture")
     add("--learning-rate", type=float)
     add("--rounds", help="learnt:first:last, click rounds with gradients and the longest session at start and end")
+    add("--dense-share", type=float, help="share of the learnt rounds that run in dense mode, for masks alike in both")
     add("--loss", action="append", default=[], metavar="NAME=WEIGHT", help="change one loss weight (repeatable)")
     add("--ema", type=float, help="decay of the averaged weights")
     add("--save-minutes", type=float, default=5.0)
@@ -92,7 +93,7 @@ def _recipe(args: argparse.Namespace):  # type: ignore[no-untyped-def]
     changes: dict[str, object] = {}
     if args.stages:
         changes["stages"] = parse_stages(args.stages)
-    for name in ("objects", "learning_rate", "ema"):
+    for name in ("objects", "learning_rate", "dense_share", "ema"):
         if getattr(args, name) is not None:
             changes[name] = getattr(args, name)
     if args.rounds:

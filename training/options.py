@@ -30,6 +30,8 @@ class Recipe:
         stages: picture sizes, in order; shares sum to 1.
         objects: targets a picture.
         gradient_rounds: click rounds with gradients, a step.
+        dense_share: of the rounds with gradients, how many run in dense mode (every token a boundary token), so that
+            the model gives the same masks in either mode.
         first_rounds, last_rounds: longest session in the first and last step (all rounds, most without gradients).
         learning_rate: of AdamW at its peak, warmed up over `warmup_steps`, then cosine to `final_rate` times it.
         weight_decay, clip: of AdamW, and the largest gradient norm.
@@ -44,6 +46,7 @@ class Recipe:
     stages: tuple[Stage, ...] = (Stage(0.55, 256, 4), Stage(0.45, 384, 3))
     objects: int = 2
     gradient_rounds: int = 3
+    dense_share: float = 0.1
     first_rounds: int = 3
     last_rounds: int = 8
     learning_rate: float = 1e-3

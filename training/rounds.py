@@ -100,8 +100,11 @@ class ClickRounds:
         features = encode_batch(self.model, inputs, channels, plans)
         return features.embed, features.edges
 
-    def _predict_tokens(self, embed: Tensor, labels: Tensor) -> tuple[Tensor, Tensor, list[BlockRecord]]:
-        tokens, records = neck_forward(self.model.neck, per_object(embed, labels.shape[0] // embed.shape[0]), labels)
+    def _predict_tokens(
+        self, embed: Tensor, labels: Tensor, dense: bool = False
+    ) -> tuple[Tensor, Tensor, list[BlockRecord]]:
+        objects = labels.shape[0] // embed.shape[0]
+        tokens, records = neck_forward(self.model.neck, per_object(embed, objects), labels, dense)
         return tokens, localise(self.model.decode_head, tokens), records
 
     def _draw_masks(self, tokens: Tensor, edges: list[Tensor], boxes: Tensor) -> Tensor:
@@ -128,12 +131,19 @@ class ClickRounds:
             return self._batched_clicks(foreground, targets)
         return torch.from_numpy(simulate_clicks(foreground.numpy(), targets.numpy(), self.pool))
 
-    def step(self, batch: Batch, longest: int, gradient_rounds: int, generator: np.random.Generator) -> StepResult:
+    def step(
+        self,
+        batch: Batch,
+        longest: int,
+        gradient_rounds: int,
+        generator: np.random.Generator,
+        dense_share: float = 0.0,
+    ) -> StepResult:
         """Accumulate the gradients of one batch in the model's parameters.
 
         A session has a random number of rounds up to `longest`; `gradient_rounds` of them, drawn at random, are learnt
-        from, the others only move the label map on. Each learnt round runs backward at once, down to the features;
-        the encoder's own backward pass comes last.
+        from (`dense_share` of these in dense mode), the others only move the label map on. Each learnt round runs
+        backward at once, down to the features; the encoder's own backward pass comes last.
         """
         weights = self.weights
         encoded = self.encode(batch.inputs)
@@ -154,7 +164,8 @@ class ClickRounds:
             rows, columns, positive = clicks[:, 0], clicks[:, 1], clicks[:, 2] > 0
             labels = draw_clicks(labels, click_discs(rows, columns, size), positive)
             if number in learnt:
-                logits, losses, load = self._learn(features, labels, targets, near, generator)
+                dense = dense_share > 0.0 and bool(generator.random() < dense_share)
+                logits, losses, load = self._learn(features, labels, targets, near, generator, dense)
                 (self._reduce(losses, valid) / gradient_rounds).backward()
                 loads.append(load)
                 for name, value in losses.items():
@@ -181,12 +192,18 @@ class ClickRounds:
         return StepResult(scalars, torch.stack(loads).mean(0))
 
     def _learn(
-        self, features: BatchFeatures, labels: Tensor, targets: Tensor, near: Tensor, generator: np.random.Generator
+        self,
+        features: BatchFeatures,
+        labels: Tensor,
+        targets: Tensor,
+        near: Tensor,
+        generator: np.random.Generator,
+        dense: bool,
     ) -> tuple[Tensor, dict[str, Tensor], Tensor]:
         """One round with gradients: logits, weighted losses (per object [B] or scalar), experts' loads [blocks, E]."""
         weights = self.weights
         with self.autocast():
-            tokens, localisation, records = self._tokens(features.embed, labels)
+            tokens, localisation, records = self._tokens(features.embed, labels, dense)
         boxes = self._training_boxes(localisation.detach(), targets, generator)
         with self.autocast():
             logits = self._draw(tokens, features.edges, boxes)

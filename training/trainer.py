@@ -148,7 +148,9 @@ class Trainer:
         set_learning_rate(self.optimiser, learning_rate(recipe, progress, self.step))
         batch = self._next or self._draw()
         self.optimiser.zero_grad(set_to_none=True)
-        result = self.rounds.step(batch, recipe.rounds(progress), recipe.gradient_rounds, self.generator)
+        result = self.rounds.step(
+            batch, recipe.rounds(progress), recipe.gradient_rounds, self.generator, recipe.dense_share
+        )
         norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), recipe.clip)
         result.scalars["gradient"] = norm.detach()
         self.step += 1

@@ -10,38 +10,46 @@ import numpy as np
 from numpy.typing import NDArray
 
 CLICK_RADIUS = 5
-PROBABLE_SHARE = 0.2  # of the image's shorter side: how far around a positive click is probably object
-ITERATIONS = 1
 
 
 @dataclass(frozen=True)
 class GrabCutSettings:
-    """Nothing to set."""
+    """The two constants that its masks depend on; the defaults are the best found by benchmarks/grabcut_constants.py.
+
+    Attributes:
+        probable_share: of the image's shorter side: how far around a positive click is probably object.
+        iterations: of GrabCut, a click.
+    """
 
     name: str = "OpenCV GrabCut"
+    probable_share: float = 0.2
+    iterations: int = 1
 
     def describe(self) -> dict[str, Any]:
-        """The constants of this file."""
+        """The two constants, the radius of a click's disc, and OpenCV's version."""
         return {
             "method": "grabcut",
             "click_radius": CLICK_RADIUS,
-            "probable_share": PROBABLE_SHARE,
-            "iterations": ITERATIONS,
+            "probable_share": self.probable_share,
+            "iterations": self.iterations,
             "opencv": cv2.__version__,
         }
 
     def open(self, threads: int) -> GrabCut:
         """Also gives OpenCV its threads, for the whole process."""
         cv2.setNumThreads(threads)
-        return GrabCut()
+        return GrabCut(self)
 
 
+@dataclass(frozen=True)
 class GrabCut:
     """Nothing is computed before a click."""
 
+    settings: GrabCutSettings
+
     def encode(self, image: NDArray[np.uint8]) -> GrabCutImage:
         """See `Method`."""
-        return GrabCutImage(np.ascontiguousarray(image[:, :, ::-1]))
+        return GrabCutImage(np.ascontiguousarray(image[:, :, ::-1]), self.settings)
 
 
 @dataclass(frozen=True)
@@ -49,10 +57,11 @@ class GrabCutImage:
     """An image, uint8 [height, width, 3], BGR."""
 
     image: NDArray[np.uint8]
+    settings: GrabCutSettings
 
     def session(self) -> GrabCutObject:
         """See `Encoded`."""
-        return GrabCutObject(self.image)
+        return GrabCutObject(self.image, self.settings)
 
 
 class GrabCutObject:
@@ -61,9 +70,10 @@ class GrabCutObject:
     GrabCut from giving a large area back: on seven targets, the mean IoU after five clicks was 0.53 against 0.83.
     """
 
-    def __init__(self, image: NDArray[np.uint8]) -> None:
+    def __init__(self, image: NDArray[np.uint8], settings: GrabCutSettings) -> None:
         self._image = image
-        self._reach = PROBABLE_SHARE * min(image.shape[:2])
+        self._iterations = settings.iterations
+        self._reach = settings.probable_share * min(image.shape[:2])
         self._certain = np.full(image.shape[:2], _NOTHING, dtype=np.uint8)
         # Squared distances to the nearest positive and the nearest negative click.
         self._to_positive, self._to_negative = np.full((2, *image.shape[:2]), _FAR, dtype=np.int64)
@@ -81,7 +91,8 @@ class GrabCutObject:
         if (labels & 1).any() and not (labels & 1).all():  # without pixels of both kinds there are no two colour models
             cv2.setRNGSeed(0)  # its k-means draws numbers from the thread's generator
             models = np.zeros((2, 1, 65), np.float64)
-            cv2.grabCut(self._image, labels, (0, 0, 0, 0), models[0], models[1], ITERATIONS, cv2.GC_INIT_WITH_MASK)
+            nowhere = (0, 0, 0, 0)
+            cv2.grabCut(self._image, labels, nowhere, models[0], models[1], self._iterations, cv2.GC_INIT_WITH_MASK)
         mask: NDArray[np.bool_] = (labels & 1) == 1
         return mask
 

@@ -1,7 +1,7 @@
-"""Geometry `fit` against `square`: time to encode, and how far their masks differ. Needs two bundles of one checkpoint.
+"""Two bundles of one checkpoint (geometry `fit` against `square`, int8 against float32): time to encode, and masks.
 
-Clicks are simulated on fixed targets of a data folder (as in training/README.md): each geometry gets the clicks that
-its own masks call for, and is compared with the target; and `fit` gets those of `square`, and is compared with it.
+Clicks are simulated on fixed targets of a data folder (as in training/README.md): each bundle gets the clicks that its
+own masks call for, and is compared with the target; and the second gets those of the first, and is compared with it.
 Without --data only the time is measured. Encoding takes turns in one process; its ratio is the median over neighbours
 in time.
 """
@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from timing import interleaved
 
 from inter2former_onnx import EncodedImage, Segmenter
-from inter2former_onnx.errors import ArgumentError
+from inter2former_onnx.evaluation.metrics import iou
 from inter2former_onnx.progress import progress
 from inter2former_onnx.training.clicks import simulate_click
 from inter2former_onnx.training.evaluation_targets import EvaluationTarget, read_evaluation
@@ -31,18 +31,18 @@ Mask = NDArray[np.bool_]
 
 @dataclass(frozen=True)
 class Overlaps:
-    """IoU after each click [targets, clicks]: of both geometries with the target; of both on equal clicks."""
+    """IoU after each click [targets, clicks]: of both bundles with the target; of both on equal clicks."""
 
-    square: NDArray[np.float64]
-    fit: NDArray[np.float64]
+    first: NDArray[np.float64]
+    second: NDArray[np.float64]
     between: NDArray[np.float64]
 
 
 def main() -> int:
     """Parse arguments, measure, print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("square", type=Path, help="bundle of geometry square")
-    parser.add_argument("fit", type=Path, help="bundle of geometry fit")
+    parser.add_argument("first", type=Path, help="the bundle to compare with")
+    parser.add_argument("second", type=Path, help="the bundle to compare")
     parser.add_argument("--image-size", default="1600x900", metavar="WxH", help="image to time (default: 1600x900)")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--rounds", type=int, default=3, help="timed rounds, each encodes four times (default: 3)")
@@ -50,27 +50,20 @@ def main() -> int:
     parser.add_argument("--list", default="eval.json", help="the list in it (default: eval.json)")
     parser.add_argument("--targets", type=int, default=40, help="how many of its targets, evenly spread (default: 40)")
     args = parser.parse_args()
-    square, fit = (opened(path, mode, args.threads) for path, mode in ((args.square, "square"), (args.fit, "fit")))
+    first, second = (Segmenter(path, threads=args.threads) for path in (args.first, args.second))
     print(*describe(args.threads), sep="\n")
     width, height = (int(side) for side in args.image_size.split("x"))
     image = np.random.default_rng(0).integers(0, 256, (height, width, 3), dtype=np.uint8)
-    times = interleaved({"square": lambda: square.encode(image), "fit": lambda: fit.encode(image)}, args.rounds)
-    print(f"encoding {width} x {height} pixels, T = {square.size} (median [quartiles])")
-    for name, segmenter in (("square", square), ("fit", fit)):
+    times = interleaved({"first": lambda: first.encode(image), "second": lambda: second.encode(image)}, args.rounds)
+    print(f"encoding {width} x {height} pixels (median [quartiles])")
+    for name, segmenter in (("first", first), ("second", second)):
         rows, columns = segmenter.manifest.geometry.of_image(height, width).grid
-        print(f"  {name:7} {rows:3} x {columns:<3} tokens {times[name]}")
-    print(f"  fit is {times['fit'].ratio_to(times['square']):.2f} times as fast")
+        kind = f"{segmenter.bundle.name}, {segmenter.manifest.precision}, {segmenter.manifest.geometry.mode}"
+        print(f"  {name:7} {rows:3} x {columns:<3} tokens {times[name]}  ({kind})")
+    print(f"  the second is {times['second'].ratio_to(times['first']):.2f} times as fast")
     if args.data is not None:
-        print_overlaps(compared(square, fit, spread(read_evaluation(args.data, args.list), args.targets)))
+        print_overlaps(compared(first, second, spread(read_evaluation(args.data, args.list), args.targets)))
     return 0
-
-
-def opened(bundle: Path, mode: str, threads: int) -> Segmenter:
-    """A Segmenter, if the bundle is of that geometry."""
-    segmenter = Segmenter(bundle, threads=threads)
-    if segmenter.manifest.geometry.mode != mode:
-        raise ArgumentError(f"{bundle}: expected geometry {mode!r}, found {segmenter.manifest.geometry.mode!r}")
-    return segmenter
 
 
 def spread(targets: list[EvaluationTarget], count: int) -> list[EvaluationTarget]:
@@ -78,17 +71,17 @@ def spread(targets: list[EvaluationTarget], count: int) -> list[EvaluationTarget
     return targets[:: max(1, -(-len(targets) // count))]
 
 
-def compared(square: Segmenter, fit: Segmenter, targets: list[EvaluationTarget]) -> Overlaps:
-    """Both geometries on the same targets."""
+def compared(first: Segmenter, second: Segmenter, targets: list[EvaluationTarget]) -> Overlaps:
+    """Both bundles on the same targets."""
     values: list[list[list[float]]] = [[], [], []]
     for target in progress(targets, "compare"):
-        images = [segmenter.encode(target.image) for segmenter in (square, fit)]
-        (clicks, squares), (_, fits) = (played(image, target.mask) for image in images)
+        images = [segmenter.encode(target.image) for segmenter in (first, second)]
+        (clicks, firsts), (_, seconds) = (played(image, target.mask) for image in images)
         session = images[1].session()
         followed = [session.click(*click) if click else session.mask for click in clicks]
-        values[0].append([iou(mask, target.mask) for mask in squares])
-        values[1].append([iou(mask, target.mask) for mask in fits])
-        values[2].append([iou(*masks) for masks in zip(squares, followed, strict=True)])
+        values[0].append([iou(mask, target.mask) for mask in firsts])
+        values[1].append([iou(mask, target.mask) for mask in seconds])
+        values[2].append([iou(*masks) for masks in zip(firsts, followed, strict=True)])
     return Overlaps(*(np.array(rows) for rows in values))
 
 
@@ -106,17 +99,11 @@ def played(image: EncodedImage, target: Mask) -> tuple[list[tuple[int, int, bool
 
 def print_overlaps(overlaps: Overlaps) -> None:
     """A line per comparison."""
-    print(f"mean IoU on {len(overlaps.square)} targets after {', '.join(map(str, SHOWN))} clicks")
-    rows = (("square with target", "square"), ("fit with target", "fit"), ("fit with square", "between"))
+    print(f"mean IoU on {len(overlaps.first)} targets after {', '.join(map(str, SHOWN))} clicks")
+    rows = (("first with target", "first"), ("second with target", "second"), ("second with first", "between"))
     for label, name in rows:
         means = getattr(overlaps, name).mean(axis=0)
         print(f"  {label:19}", *(f"{means[click - 1]:.3f}" for click in SHOWN))
-
-
-def iou(a: Mask, b: Mask) -> float:
-    """Intersection over union; 1 for two empty masks."""
-    either = int(np.count_nonzero(a | b))
-    return int(np.count_nonzero(a & b)) / either if either else 1.0
 
 
 if __name__ == "__main__":

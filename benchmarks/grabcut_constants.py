@@ -1,0 +1,52 @@
+"""Which constants of the GrabCut baseline give it the best masks: mean IoU after each click, for every pair of them.
+
+Measured on the development targets of a data folder (training pictures that training leaves out), never on the
+evaluation lists. The best pair is what evaluation/methods/grabcut.py has as its defaults.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+import numpy as np
+
+from inter2former_onnx.evaluation.methods.grabcut import GrabCutSettings
+from inter2former_onnx.evaluation.protocol import evaluate_object
+from inter2former_onnx.evaluation.targets import Target
+from inter2former_onnx.progress import progress
+from inter2former_onnx.training.evaluation_targets import development_targets
+from inter2former_onnx.training.options import Recipe
+from inter2former_onnx.training.records import hold_out, read_records
+
+SHARES = (0.1, 0.15, 0.2, 0.3, 0.4)
+ITERATIONS = (1, 3)
+SHOWN = (1, 3, 5, 10)  # clicks after which the table says something
+
+
+def main() -> int:
+    """Parse arguments, measure, print."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", type=Path, required=True, metavar="DIR", help="data folder (training/README.md)")
+    parser.add_argument("--targets", type=int, default=40, help="how many targets, evenly spread (default: 40)")
+    parser.add_argument("--threads", type=int, default=1)
+    args = parser.parse_args()
+    held_out = hold_out(read_records(args.data, "train"), Recipe().held_out, seed=0)[1]
+    every = development_targets(held_out, seed=0)
+    targets = [every[i] for i in np.linspace(0, len(every) - 1, min(args.targets, len(every))).astype(int)]
+    print(f"{len(targets)} targets, IoU after {', '.join(map(str, SHOWN))} clicks; mean of all {SHOWN[-1]}")
+    for iterations in ITERATIONS:
+        for share in SHARES:
+            method = GrabCutSettings(probable_share=share, iterations=iterations).open(args.threads)
+            curves = []
+            for target in progress(targets, label=f"{share} x {iterations}"):
+                goal = Target(target.name, target.mask)
+                curves.append(evaluate_object(method.encode(target.image), goal, SHOWN[-1]).ious)
+            mean = np.mean(curves, axis=0)
+            values = ", ".join(f"{mean[k - 1]:.3f}" for k in SHOWN)
+            print(f"share {share:.2f}, iterations {iterations}: {values}; {mean.mean():.4f}", flush=True)
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
