@@ -14,12 +14,14 @@ import sys
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 from unittest.mock import patch
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from machine import describe, gemm_rate
+from numpy.typing import NDArray
 from scenarios import Scenario, later_click, scenarios
 from timing import Times, calls, interleaved
 from work import decoder_gflop
@@ -100,14 +102,18 @@ def encoded(folder: Path, segmenter: Segmenter) -> EncodedImage:
     path = folder.with_suffix(".npz")
     if path.is_file():
         return segmenter.load(path)
-    rng = np.random.default_rng(0)
-    coarse = rng.integers(0, 256, (ORIGINAL // 32, ORIGINAL // 32, 3)).astype(np.float32)
-    smooth = F.interpolate(torch.from_numpy(coarse).permute(2, 0, 1)[None], (ORIGINAL, ORIGINAL), mode="bicubic")
-    noise = rng.normal(0, 6, (ORIGINAL, ORIGINAL, 3))
-    image = np.clip(smooth[0].permute(1, 2, 0).numpy() + noise, 0, 255).astype(np.uint8)
-    result = segmenter.encode(image)
+    result = segmenter.encode(photograph(ORIGINAL))
     result.save(path)
     return result
+
+
+def photograph(side: int) -> NDArray[np.uint8]:
+    """Something smooth with noise, like a photograph: uint8 [side, side, 3]."""
+    rng = np.random.default_rng(0)
+    coarse = rng.integers(0, 256, (side // 32, side // 32, 3)).astype(np.float32)
+    smooth = F.interpolate(torch.from_numpy(coarse).permute(2, 0, 1)[None], (side, side), mode="bicubic")
+    noise = rng.normal(0, 6, (side, side, 3))
+    return np.clip(smooth[0].permute(1, 2, 0).numpy() + noise, 0, 255).astype(np.uint8)
 
 
 def click_engine(image: EncodedImage, scenario: Scenario, times: int) -> Callable[[], object]:
@@ -133,10 +139,24 @@ def click_dense(image: EncodedImage, scenario: Scenario) -> Callable[[], object]
     return run
 
 
+def torch_yardstick(folder: Path, image: EncodedImage) -> tuple[Inter2Former, ImageFeatures]:
+    """Our PyTorch modules with a bundle's weights, and features to decode."""
+    model = Inter2Former(ModelConfig.from_dict(image.segmenter.manifest.model)).eval().requires_grad_(False)
+    load_state_dict(model, read_checkpoint(folder / "checkpoint.pth"), "checkpoint.pth")
+    # Only shapes matter for time: the yardstick's edge maps need not be the image's.
+    grid, dims = image.segmenter.size // 16, model.config.edge_detector.dims[::-1]
+    embed = torch.from_numpy(image.arrays["embed"].copy()).permute(2, 0, 1).contiguous()
+    edges = [torch.randn(dim, grid * 2 ** (i + 1), grid * 2 ** (i + 1)) for i, dim in enumerate(dims)]
+    return model, ImageFeatures(embed, edges)
+
+
 def click_torch(
-    model: Inter2Former, features: ImageFeatures, image: EncodedImage, scenario: Scenario
+    decode: Callable[[ImageFeatures, torch.Tensor], tuple[torch.Tensor, Any]],
+    features: ImageFeatures,
+    image: EncodedImage,
+    scenario: Scenario,
 ) -> Callable[[], object]:
-    """Our PyTorch modules in eager mode, with the label rules of the published code in PyTorch."""
+    """`Inter2Former.decode` in PyTorch, with the label rules of the published code in PyTorch."""
     square = image.geometry.square
     labels_before = torch.from_numpy(scenario.labels)
     rows, columns = torch.meshgrid(*(torch.arange(scenario.labels.shape[0]),) * 2, indexing="ij")
@@ -146,7 +166,7 @@ def click_torch(
         labels = labels_before.clone()
         disc = (rows - scenario.y) ** 2 + (columns - scenario.x) ** 2 <= image.segmenter.manifest.click_radius**2
         labels[disc] = 4 if scenario.positive else 0
-        logits, _ = model.decode(features, labels)
+        logits, _ = decode(features, labels)
         positive = logits > 0
         up, down = positive & ((labels == 1) | (labels == 2)), ~positive & ((labels == 2) | (labels == 3))
         labels = labels + up.byte() - down.byte()
@@ -195,23 +215,15 @@ def measure(config: str, size: int, cases: list[Scenario], args: argparse.Namesp
     segmenter = open_segmenter(folder, None, args.threads)
     image = encoded(folder, segmenter)
     portable = open_segmenter(folder, "portable", args.threads) if segmenter.ops == "native" else None
-    model, features = None, None
-    if not args.no_torch:
-        model = Inter2Former(ModelConfig.from_dict(segmenter.manifest.model)).eval().requires_grad_(False)
-        load_state_dict(model, read_checkpoint(folder / "checkpoint.pth"), "checkpoint.pth")
-        # Only shapes matter for time: the yardstick's features need not be the image's.
-        grid, dims = size // 16, model.config.edge_detector.dims[::-1]
-        embed = torch.from_numpy(image.arrays["embed"].copy()).permute(2, 0, 1).contiguous()
-        edges = [torch.randn(dim, grid * 2 ** (i + 1), grid * 2 ** (i + 1)) for i, dim in enumerate(dims)]
-        features = ImageFeatures(embed, edges)
+    yardstick = None if args.no_torch else torch_yardstick(folder, image)
     turns = calls(args.rounds)
     for case in cases:
         contestants = {"click": click_engine(image, case, turns), "dense": click_dense(image, case)}
         if portable is not None:
             shared = EncodedImage(portable, image.height, image.width, image.arrays)
             contestants["portable"] = click_engine(shared, case, turns)
-        if model is not None and features is not None:
-            contestants["torch"] = click_torch(model, features, image, case)
+        if yardstick is not None:
+            contestants["torch"] = click_torch(yardstick[0].decode, yardstick[1], image, case)
         times = interleaved(contestants, args.rounds)
         stages = interleaved(stage_calls(image, case), args.rounds)
         yield row_of(segmenter, image, case, times, stages)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -62,3 +62,24 @@ def later_click(size: int, share: float) -> Scenario:
 def scenarios(size: int) -> list[Scenario]:
     """The first click, and later ones on objects of 15, 35 and 70 % of the side."""
     return [first_click(size), *(later_click(size, share) for share in (0.15, 0.35, 0.70))]
+
+
+def object_clicks(size: int, share: float, count: int) -> list[Scenario]:
+    """All clicks of one object: the first, then corrections all around its outline, inside and outside in turn.
+
+    Each correction finds the label map of `later_click`: with random weights a session's own masks would not be an
+    object's.
+
+    Args:
+        size: side T of the model's input in pixels.
+        share: diameter of the object over T.
+        count: how many clicks.
+    """
+    later = later_click(size, share)
+    angles = np.linspace(0, 2 * np.pi, count, endpoint=False)[1:]
+    clicks = [first_click(size)]
+    for number, angle in enumerate(angles):
+        reach = share * size / 2 * (0.9 if number % 2 else 1.05)
+        x, y = (int(size / 2 + reach * way) for way in (np.cos(angle), np.sin(angle)))
+        clicks.append(replace(later, x=x, y=y, positive=bool(number % 2)))
+    return clicks
