@@ -12,6 +12,7 @@ import sys
 from dataclasses import asdict
 from datetime import datetime
 from importlib.metadata import version
+from time import perf_counter
 
 from comparison.measurements import Section, kept_section
 from comparison.plan import Plan, full_plan, quick_plan
@@ -49,9 +50,10 @@ def measure(plan: Plan) -> dict[str, Section]:
         bar.set_description(name)
         section = kept_section(plan.work, name, settings)
         if section is None:
+            begun = perf_counter()
             measurements, notes = run()
             now = datetime.now().astimezone().isoformat(timespec="seconds")
-            section = Section(name, now, load, machine, settings, notes, measurements)
+            section = Section(name, now, perf_counter() - begun, load, machine, settings, notes, measurements)
             section.write(plan.work)
         found[name] = section
     return found

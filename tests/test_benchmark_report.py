@@ -32,7 +32,7 @@ def comparison(monkeypatch: pytest.MonkeyPatch) -> Any:
 def section(comparison: Any, name: str, *measurements: Any, **changes: Any) -> Any:
     """A section measured on a quiet machine."""
     made = comparison.measurements.Section(
-        name, "2026-11-25T12:00:00+00:00", 0.1, ["machine: A, 2 threads used", "software: B"], {"threads": 2}
+        name, "2026-11-25T12:00:00+00:00", 90.0, 0.1, ["machine: A, 2 threads used", "software: B"], {"threads": 2}
     )
     return replace(made, measurements=list(measurements), **changes)
 
@@ -116,6 +116,7 @@ def test_page_warns_of_a_busy_machine_and_of_two_machines(comparison: Any, tmp_p
         "size": section(comparison, "size", machine=["machine: another", "software: B"]),
     }
     text = comparison.report.write_report(sections, tmp_path).read_text()
+    assert "in 3 minutes" in text
     assert "machine was not quiet" in text and "encode (3.2)" in text
     assert "on one machine" in text
 
@@ -129,6 +130,7 @@ def test_pictures_are_drawn_from_every_plot(comparison: Any, tmp_path: Path) -> 
         for name, plot in comparison.plots.PLOTS.items()
     }
     text = comparison.report.write_report(sections, tmp_path).read_text()
+    assert "20.0 [20.0 .. 20.0] ms, 95%" in text
     for plot in comparison.plots.PLOTS.values():
         assert f"({plot.file})" in text
         assert (tmp_path / plot.file).read_bytes().startswith(b"\x89PNG")

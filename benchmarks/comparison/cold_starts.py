@@ -16,7 +16,7 @@ from click_latency import bundle_for
 
 from inter2former_onnx.runtime.manifest import read_manifest
 
-from .contestants import REFERENCE
+from .contestants import CONTESTANTS, REFERENCE
 from .measurements import Measurement
 from .plan import Plan
 from .sam_models import peer_folder
@@ -77,7 +77,9 @@ def cold_starts(plan: Plan) -> tuple[list[Measurement], list[str]]:
                     continue
             for metric, value in zip(runs, (*times, peak), strict=True):
                 runs[metric].setdefault(name, []).append(value)
-    notes = [f"cold start of {name} failed and is left out: {reason}" for name, reason in failed.items()]
+    notes = [
+        f"cold start: {CONTESTANTS[name].label} failed and is left out: {reason}" for name, reason in failed.items()
+    ]
     if REFERENCE in failed:
         raise RuntimeError(failed[REFERENCE])
     notes.append("The cold start under torch.compile was measured once, with nothing compiled before.")

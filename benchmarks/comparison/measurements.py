@@ -71,6 +71,7 @@ class Section:
     Attributes:
         name: of the section.
         date: of its end, ISO.
+        seconds: it took.
         load: the machine's load average over a minute, before the run began.
         machine: lines on machine and software.
         settings: what it was measured with; a section with other settings is measured again.
@@ -80,6 +81,7 @@ class Section:
 
     name: str
     date: str
+    seconds: float
     load: float
     machine: list[str]
     settings: dict[str, Any]

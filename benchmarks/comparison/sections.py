@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import cache, partial
 from time import perf_counter
 
@@ -52,14 +52,16 @@ class Sections:
         contestants = {name: runner.encode for name, runner in self._runners().items() if runner.encode is not None}
         working, notes = tried(contestants, "encoding")
         times = interleaved(working, self.plan.encode_rounds, warm_up=1, runs_per_turn=1)
-        return [measurement("encode", times)], notes
+        return [measurement("encoding", times)], notes
 
     def clicks(self) -> Measured:
         """The first click, and later ones on objects of several sizes."""
         first, first_notes = self._click("first click", first_click, 1, self._runners())
         measurements, notes = [first], first_notes
         for share in SHARES:
-            later, more = self._click(f"{share:.0%} object", partial(later_click, share=share), LATER, self._runners())
+            later, more = self._click(
+                f"click, {100 * share:.0f} % object", partial(later_click, share=share), LATER, self._runners()
+            )
             measurements.append(later)
             notes += more
         return measurements, notes
@@ -91,28 +93,31 @@ class Sections:
     def object_size(self) -> Measured:
         """A later click over the object's size."""
         runners = without_torch(self._runners())
-        return self._scaling({100 * share: (runners, share) for share in self.plan.object_shares}, "{:.0f} %")
+        return self._scaling((100 * share, share, runners) for share in self.plan.object_shares)
 
     def resolution(self) -> Measured:
         """A later click over the size of the model's input."""
-        runners = {float(size): engine_runners(self.plan.config, size, self.plan.threads) for size in self.plan.sizes}
-        return self._scaling({size: (own, SHARE) for size, own in runners.items()}, "{:.0f} pixels")
+        # Nothing after this needs them, and they hold gigabytes.
+        self._runners.cache_clear()
+        config, threads = self.plan.config, self.plan.threads
+        return self._scaling((size, SHARE, engine_runners(config, size, threads)) for size in self.plan.sizes)
 
     def threads(self) -> Measured:
         """A later click over the number of threads."""
-        found: dict[float, tuple[Mapping[str, Runner], float]] = {}
-        for count in self.plan.thread_counts:
-            runners = engine_runners(self.plan.config, self.plan.size, count)
-            for name, shape in self.plan.shapes.items():
-                runners.update(sam_runners(name, shape, count, torch_too=False))
-            found[count] = runners, SHARE
-        return self._scaling(found, "{:.0f} threads")
+        return self._scaling((count, SHARE, self._onnx_runners(count)) for count in self.plan.thread_counts)
 
-    def _scaling(self, cases: Mapping[float, tuple[Mapping[str, Runner], float]], metric: str) -> Measured:
-        """A later click at every place of an axis: its runners and the object's share."""
+    def _onnx_runners(self, threads: int) -> dict[str, Runner]:
+        """All that run in onnxruntime, on so many threads."""
+        runners = engine_runners(self.plan.config, self.plan.size, threads)
+        for name, shape in self.plan.shapes.items():
+            runners.update(sam_runners(name, shape, threads, torch_too=False))
+        return runners
+
+    def _scaling(self, places: Iterable[tuple[float, float, Mapping[str, Runner]]]) -> Measured:
+        """A later click at every place of an axis: (where on it, the object's share, who)."""
         measurements, notes = [], []
-        for x, (runners, share) in cases.items():
-            made, more = self._click(metric.format(x), partial(later_click, share=share), LATER, runners, x)
+        for x, share, runners in places:
+            made, more = self._click(f"{x:.0f}", partial(later_click, share=share), LATER, runners, x)
             measurements.append(made)
             notes += more
         return measurements, notes
