@@ -66,7 +66,7 @@ def full_plan(threads: int, processors: int) -> Plan:
         object_rounds=5,
         cold_rounds=3,
         object_shares=(0.05, 0.1, 0.2, 0.35, 0.5, 0.7, 0.9),
-        sizes=(512, 1024, 1536, 2048),
+        sizes=(512, 1024, 2048),
         thread_counts=_powers(processors),
     )
 
