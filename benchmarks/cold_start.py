@@ -24,7 +24,7 @@ Opened = Callable[[Image], Callable[[], object]]
 def main() -> int:
     """Start, click, print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("kind", choices=("engine", "dense", "eager", "compiled", "sam", "sam2", "sam-onnx"))
+    parser.add_argument("kind", choices=("engine", "eager", "compiled", "sam", "sam2", "sam-onnx"))
     parser.add_argument("folder", type=Path, help="bundle, or folder of a SAM-family model")
     parser.add_argument("--size", type=int, required=True, help="side of the image in pixels")
     parser.add_argument("--threads", type=int, required=True)
@@ -42,8 +42,8 @@ def main() -> int:
 
 def opened(kind: str, folder: Path, threads: int) -> Opened:
     """The model, open."""
-    if kind in ("engine", "dense"):
-        return open_engine(folder, threads, dense=kind == "dense")
+    if kind == "engine":
+        return open_engine(folder, threads)
     if kind == "sam-onnx":
         from comparison.sam_onnx import SamOnnx
 
@@ -52,13 +52,13 @@ def opened(kind: str, folder: Path, threads: int) -> Opened:
 
     torch.set_num_threads(threads)
     if kind in ("eager", "compiled"):
-        return open_modules(folder, compiled=kind == "compiled")
+        return open_modules(folder, compile_them=kind == "compiled")
     from comparison.sam_torch import SamTorch
 
     return open_sam(SamTorch(kind, folder))
 
 
-def open_engine(folder: Path, threads: int, dense: bool) -> Opened:
+def open_engine(folder: Path, threads: int) -> Opened:
     """This project's engine."""
     from inter2former_onnx import Segmenter
 
@@ -66,19 +66,15 @@ def open_engine(folder: Path, threads: int, dense: bool) -> Opened:
 
     def encode(image: Image) -> Callable[[], object]:
         encoded = segmenter.encode(image)
-        if not dense:
-            return lambda: encoded.session().click(image.shape[1] // 2, image.shape[0] // 2)
-        from click_latency import click_dense
-        from scenarios import first_click
-
-        return click_dense(encoded, first_click(segmenter.size))
+        return lambda: encoded.session().click(image.shape[1] // 2, image.shape[0] // 2)
 
     return encode
 
 
-def open_modules(folder: Path, compiled: bool) -> Opened:
+def open_modules(folder: Path, compile_them: bool) -> Opened:
     """This project's PyTorch modules; the image has the size of their input."""
     import torch
+    from comparison.compiled import compiled
     from scenarios import first_click
 
     from inter2former_onnx.models import Inter2Former, ModelConfig, load_state_dict, read_checkpoint
@@ -86,8 +82,7 @@ def open_modules(folder: Path, compiled: bool) -> Opened:
 
     model = Inter2Former(ModelConfig.from_dict(read_manifest(folder).model)).eval().requires_grad_(False)
     load_state_dict(model, read_checkpoint(folder / "checkpoint.pth"), "checkpoint.pth")
-    encode_it = torch.compile(model.encode) if compiled else model.encode
-    decode_it = torch.compile(model.decode, dynamic=True) if compiled else model.decode
+    encode_it, decode_it = compiled(model) if compile_them else (model.encode, model.decode)
 
     @torch.inference_mode()
     def encode(image: Image) -> Callable[[], object]:

@@ -44,7 +44,6 @@ def starts(plan: Plan) -> dict[str, Start]:
         "first_start": Start("engine", bundle, plan.size),
         "tiny": Start("engine", bundle_for(plan.tiny_config, plan.tiny_size), plan.size),
         "portable": Start("engine", bundle, plan.size, ops="portable"),
-        "dense": Start("dense", bundle, plan.size),
         "eager": Start("eager", bundle, plan.size),
         "compiled": Start("compiled", bundle, plan.size),
     }
@@ -125,7 +124,7 @@ def sizes_on_disk(plan: Plan) -> list[Measurement]:
     ours = float(bundle_bytes(bundle))
     checkpoint = (bundle / "checkpoint.pth").stat().st_size
     found = {REFERENCE: ours, "tiny": bundle_bytes(bundle_for(plan.tiny_config, plan.tiny_size)), "portable": ours}
-    found |= {"dense": ours, "eager": checkpoint, "compiled": checkpoint}
+    found |= {"eager": checkpoint, "compiled": checkpoint}
     for name, shape in plan.shapes.items():
         folder = peer_folder(name, shape)
         found[f"{name}_torch"] = sum(file.stat().st_size for file in (folder / "torch").glob("*.safetensors"))

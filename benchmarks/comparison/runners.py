@@ -22,6 +22,7 @@ from scenarios import Scenario
 
 from inter2former_onnx.runtime import EncodedImage
 
+from .compiled import compiled
 from .contestants import REFERENCE
 from .plan import Plan
 from .sam_models import SamShape, peer_folder
@@ -65,8 +66,7 @@ def torch_runners(config: str, size: int, threads: int) -> dict[str, Runner]:
     image = encoded(folder, open_segmenter(folder, "native", threads))
     model, features = torch_yardstick(folder, image)
     photo = torch.from_numpy(photograph(ORIGINAL))
-    # Box and tokens have another size at every click: shapes are compiled as variables, once for all.
-    compiled_encode, compiled_decode = torch.compile(model.encode), torch.compile(model.decode, dynamic=True)
+    compiled_encode, compiled_decode = compiled(model)
 
     @torch.inference_mode()
     def encode() -> object:
