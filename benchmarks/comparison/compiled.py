@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from typing import Any
 
@@ -21,4 +22,6 @@ def compiled(model: Inter2Former) -> tuple[Encode, Decode]:
     """
     # Parts on which the compiler fails run eagerly: with torch 2.13 some of the decoder with variable shapes do.
     torch._dynamo.config.suppress_errors = True  # type: ignore[attr-defined]
+    # It would tell pages about each.
+    torch._logging.set_logs(all=logging.CRITICAL)
     return torch.compile(model.encode), torch.compile(model.decode, dynamic=True)
