@@ -17,11 +17,9 @@ SOURCES := $(shell find inter2former_onnx runtime custom_ops models export train
 .PHONY: demo test lint clean
 .DELETE_ON_ERROR:
 
-# The main job: a bundle is made and the photograph in the package clicked through; the result is demo.png.
+# The main job: the photograph in the package is clicked through with the model that ships; the result is demo.png.
 demo: $(VENV)/.demo-ready
-	$(BIN)/inter2former export --random-weights 7 --config tests/data/mini_config.json --size 512 \
-		--out build/demo-bundle --overwrite
-	$(BIN)/inter2former demo --bundle build/demo-bundle --out demo.png
+	$(BIN)/inter2former demo --out demo.png
 
 # Style, types (of the package as installed), then the tests. INTER2FORMER_TEST_WHEEL spares them a second compilation.
 test: lint
@@ -47,15 +45,14 @@ $(VENV)/.wheel: $(VENV)/.created $(SOURCES)
 	$(PIP) wheel --no-deps --wheel-dir $(DIST) .
 	touch $@
 
-$(VENV)/.demo-ready: $(VENV)/.torch $(VENV)/.wheel
-	$(call install,export$(comma)image)
+$(VENV)/.demo-ready: $(VENV)/.wheel
+	$(call install,image)
 	touch $@
 
 $(VENV)/.test-ready: $(VENV)/.torch $(VENV)/.wheel
 	$(call install,test)
 	touch $@
 
-comma := ,
 # The version stays the same while the sources change, so pip has to be told to take the new wheel.
 define install
 	$(PIP) install --force-reinstall --no-deps $(DIST)/*.whl

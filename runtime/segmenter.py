@@ -59,7 +59,7 @@ class Segmenter:
             ArgumentError: `threads` is not a number from 1 to 1024.
         """
         self.threads = _checked_threads(threads)
-        self.bundle = _shipped_bundle() if bundle is None else Path(bundle)
+        self.bundle = shipped_bundle() if bundle is None else Path(bundle)
         self.manifest = read_manifest(self.bundle)
         self.size = self.manifest.geometry.size
         self._graphs = {
@@ -223,7 +223,12 @@ def _checked_image(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
     return np.ascontiguousarray(image)
 
 
-def _shipped_bundle() -> Path:
+def shipped_bundle() -> Path:
+    """Folder of the model that ships in the package.
+
+    Raises:
+        BundleError: this build has none.
+    """
     folder = Path(str(resources.files(_PACKAGE) / "bundle"))
     if not folder.is_dir():
         raise BundleError("no model ships in this build of inter2former-onnx: pass bundle=, an exported one's folder")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import platform
@@ -131,6 +132,15 @@ def test_wheel_content(wheel: Path) -> None:
     assert not [name for name in ours if name.endswith((".cpp", ".hpp", ".h", ".pyc")) or "tests" in name.split("/")]
     assert [name for name in names if name.endswith("/licenses/LICENSE")]
     assert "-py3-none-" in wheel.name  # one for every Python 3
+
+
+def test_the_wheel_has_the_model_and_not_its_checkpoint(wheel: Path) -> None:
+    with zipfile.ZipFile(wheel) as archive:
+        manifest = json.loads(archive.read("inter2former_onnx/bundle/manifest.json"))
+        for name, file in manifest["files"].items():
+            content = archive.read(f"inter2former_onnx/bundle/{name}")
+            assert hashlib.sha256(content).hexdigest() == file["sha256"]
+        assert not [name for name in archive.namelist() if name.endswith(".safetensors")]
 
 
 def test_every_module_of_the_folders_is_in_the_wheel(wheel: Path) -> None:

@@ -23,6 +23,7 @@ from inter2former_onnx.errors import ArgumentError, CheckpointError  # noqa: E40
 from inter2former_onnx.models import Inter2Former, ModelConfig, load_config  # noqa: E402
 from inter2former_onnx.models.checkpoint import load_state_dict, read_checkpoint  # noqa: E402
 from inter2former_onnx.training import command  # noqa: E402
+from inter2former_onnx.training import rounds as rounds_module  # noqa: E402
 from inter2former_onnx.training.evaluation import run_sessions, summarise, table  # noqa: E402
 from inter2former_onnx.training.evaluation_targets import EvaluationTarget  # noqa: E402
 from inter2former_onnx.training.image_store import load  # noqa: E402
@@ -83,6 +84,29 @@ def test_loss_falls_and_weights_can_be_read_back(folder: Path, tmp_path: Path) -
     for name, parameter in model.named_parameters():
         torch.testing.assert_close(parameter, averaged[name], atol=1e-3, rtol=1e-3)
     assert int(model.neck.blocks[0].ffn.steps) == 60
+
+
+def test_a_share_of_the_learnt_rounds_runs_in_dense_mode(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As many as asked for, and never a round that only moves the label map on."""
+    seen: list[tuple[bool, bool]] = []
+    forward = rounds_module.neck_forward
+
+    def recorded(neck, embed, labels, dense=False):  # type: ignore[no-untyped-def]
+        seen.append((dense, torch.is_grad_enabled()))
+        return forward(neck, embed, labels, dense)
+
+    monkeypatch.setattr(rounds_module, "neck_forward", recorded)
+    for share, least, most in ((0.0, 0, 0), (0.5, 1, 11), (1.0, 12, 12)):
+        seen.clear()
+        trainer = make_trainer(
+            folder, tmp_path / f"run{share}", 6, dense_share=share, gradient_rounds=2, first_rounds=4, last_rounds=4
+        )
+        trainer.run()
+        learnt = [dense for dense, grad in seen if grad]
+        assert len(learnt) == 12 and least <= sum(learnt) <= most
+        assert not [dense for dense, grad in seen if dense and not grad]
 
 
 def test_resumed_run_is_identical(folder: Path, tmp_path: Path) -> None:

@@ -49,9 +49,25 @@ def _installation() -> Iterator[str]:
     yield _row("numpy", numpy.__version__)
     yield _row("onnxruntime", onnxruntime.__version__)
     yield _row("custom ops", _custom_ops())
+    yield _row("model", _shipped_model())
     for extra, modules in _EXTRAS.items():
         absent = missing(*modules)
         yield _row(f"[{extra}]", f"not installed: {', '.join(absent)}" if absent else "installed")
+
+
+def _shipped_model() -> str:
+    """The bundle that is taken where none is named."""
+    from ..errors import BundleError
+    from ..runtime.manifest import read_manifest
+    from ..runtime.segmenter import shipped_bundle
+
+    try:
+        manifest = read_manifest(shipped_bundle())
+    except BundleError as error:
+        return str(error)
+    parameters = sum(graph.parameters for graph in manifest.graphs.values())
+    size = f"{manifest.geometry.size} pixels, {parameters / 1e6:.1f} million parameters"
+    return f"{_source(manifest)}; {size}, {_megabytes(manifest.files)}"
 
 
 def _custom_ops() -> str:
