@@ -9,8 +9,8 @@ from .arguments import PICTURE_FORMATS, add_engine_arguments, check_suffix
 
 HELP = "clicks on the photograph in the package -> one picture"
 
-# x, y, positive: the cup; the saucer with it; not the spoon that came along.
-CLICKS = ((290, 230, True), (130, 230, True), (368, 285, False))
+# x, y, positive: the cup; the saucer with it; not the spoon that came along; the cup's inside, too.
+CLICKS = ((290, 230, True), (130, 230, True), (368, 285, False), (230, 80, True))
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
