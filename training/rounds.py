@@ -198,7 +198,7 @@ class ClickRounds:
         targets: Tensor,
         near: Tensor,
         generator: np.random.Generator,
-        dense: bool,
+        dense: bool = False,
     ) -> tuple[Tensor, dict[str, Tensor], Tensor]:
         """One round with gradients: logits, weighted losses (per object [B] or scalar), experts' loads [blocks, E]."""
         weights = self.weights
