@@ -1,7 +1,7 @@
 """Which constants of the GrabCut baseline give it the best masks: mean IoU after each click, for every pair of them.
 
 Measured on the development targets of a data folder (training pictures that training leaves out), never on the
-evaluation lists. The best pair is what evaluation/methods/grabcut.py has as its defaults.
+evaluation lists. The best pair belongs into evaluation/methods/grabcut.py as its defaults.
 """
 
 from __future__ import annotations

@@ -14,7 +14,7 @@ CLICK_RADIUS = 5
 
 @dataclass(frozen=True)
 class GrabCutSettings:
-    """The two constants that its masks depend on; the defaults are the best found by benchmarks/grabcut_constants.py.
+    """The two constants that its masks depend on; benchmarks/grabcut_constants.py measures what is best.
 
     Attributes:
         probable_share: of the image's shorter side: how far around a positive click is probably object.
