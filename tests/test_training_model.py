@@ -94,9 +94,10 @@ def test_dense_form_equals_inference_form() -> None:
     labels = label_maps(96)
     embed = torch.randn(4, 32, 6, 6, generator=torch.Generator().manual_seed(1))
     with torch.no_grad():
-        tokens, _ = neck_forward(model.neck, embed, labels, dense=True)
+        modes = torch.tensor([True, False, True, True])
+        tokens, _ = neck_forward(model.neck, embed, labels, modes)
         for index in range(4):
-            expected = model.neck(embed[index], labels[index], dense=True)
+            expected = model.neck(embed[index], labels[index], dense=bool(modes[index]))
             torch.testing.assert_close(tokens[index], expected, atol=2e-5, rtol=1e-4)
 
 

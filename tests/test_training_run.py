@@ -93,8 +93,8 @@ def test_a_share_of_the_learnt_rounds_runs_in_dense_mode(
     seen: list[tuple[bool, bool]] = []
     forward = rounds_module.neck_forward
 
-    def recorded(neck, embed, labels, dense=False):  # type: ignore[no-untyped-def]
-        seen.append((dense, torch.is_grad_enabled()))
+    def recorded(neck, embed, labels, dense):  # type: ignore[no-untyped-def]
+        seen.append((bool(dense.all()), torch.is_grad_enabled()))
         return forward(neck, embed, labels, dense)
 
     monkeypatch.setattr(rounds_module, "neck_forward", recorded)

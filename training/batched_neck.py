@@ -153,25 +153,26 @@ def mix_experts(block: DynamicHybridAttention, x: Tensor, boundary: Tensor) -> t
 
 
 def neck_forward(
-    neck: Neck, embed: Tensor, labels: Tensor, dense: bool = False
+    neck: Neck, embed: Tensor, labels: Tensor, dense: Tensor | None = None
 ) -> tuple[Tensor, list[BlockRecord]]:
     """Tokens that know the prompt, for a batch of objects.
 
     Args:
         embed: [B, C, h, h] image embedding of each object's image.
         labels: uint8 [B, 16 h, 16 h].
-        dense: whole map as region, every token a boundary token.
+        dense: bool [B], objects whose region is the whole map and whose tokens are all boundary tokens; None: none.
+            (A tensor and not a flag: a compiled graph then serves both modes.)
 
     Returns:
         [B, h * h, C] tokens, and what each block did.
     """
     side = embed.shape[-1]
-    if dense:
-        regions = torch.tensor([[0, 0, side, side]], device=embed.device).expand(labels.shape[0], 4)
-        boundary = torch.ones(labels.shape[0], side * side, dtype=torch.bool, device=embed.device)
-    else:
-        regions = regions_of_interest(labels)
-        boundary = boundary_tokens(labels, regions, neck.routing, neck.config.uncertainty_kernel_size).flatten(1)
+    regions = regions_of_interest(labels)
+    boundary = boundary_tokens(labels, regions, neck.routing, neck.config.uncertainty_kernel_size).flatten(1)
+    if dense is not None:
+        whole = torch.tensor([0, 0, side, side], device=embed.device)
+        regions = torch.where(dense[:, None], whole, regions)
+        boundary = boundary | dense[:, None]
     x = (embed.permute(0, 2, 3, 1) + prompt_tokens(neck, labels, regions)).flatten(1, 2)
     records = []
     for block in neck.blocks:

@@ -31,6 +31,7 @@ class LossWeights:
         code_bits: bits of information after which `diversity` rests.
         balance: even use of experts.
         same_region: tokens of one region alike (see batched_encoding).
+        agreement: masks of the dense mode like those of the dynamic mode, in rounds that run in dense mode.
     """
 
     overlap: float = 1.0
@@ -42,6 +43,7 @@ class LossWeights:
     code_bits: float = 6.5
     balance: float = 0.02
     same_region: float = 0.3
+    agreement: float = 1.0
 
 
 def boundary_weights(targets: Tensor, extra: float) -> Tensor:
@@ -92,6 +94,21 @@ def click_losses(logits: Tensor, targets: Tensor, labels: Tensor, inside: Tensor
     agreed = ((labels == 4) & targets | (labels == 0) & ~targets) & inside
     entropy = F.binary_cross_entropy_with_logits(logits, targets.float(), reduction="none")
     return (entropy * agreed).sum((1, 2)) / agreed.sum((1, 2)).clamp(min=1.0)
+
+
+def agreement_losses(logits: Tensor, model_logits: Tensor) -> Tensor:
+    """Mean excess of the cross entropy of each object's mask against another one of the model: float32 [B].
+
+    The divergence of the two, so 0 where they are equal, however undecided both are.
+
+    Args:
+        logits: float32 [B, T, T].
+        model_logits: float32 [B, T, T], the mask to agree with; no gradient goes there.
+    """
+    wanted = torch.sigmoid(model_logits)
+    entropy = F.binary_cross_entropy_with_logits(logits, wanted, reduction="none")
+    least = F.binary_cross_entropy_with_logits(model_logits, wanted, reduction="none")
+    return (entropy - least).mean((1, 2))
 
 
 def localisation_losses(localisation: Tensor, targets: Tensor) -> Tensor:

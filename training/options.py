@@ -30,8 +30,8 @@ class Recipe:
         stages: picture sizes, in order; shares sum to 1.
         objects: targets a picture.
         gradient_rounds: click rounds with gradients, a step.
-        dense_share: of the rounds with gradients, how many run in dense mode (every token a boundary token), so that
-            the model gives the same masks in either mode.
+        dense_share: of the rounds with gradients, how many run in dense mode (every token a boundary token, the whole
+            map drawn), so that the model gives the same masks in either mode.
         first_rounds, last_rounds: longest session in the first and last step (all rounds, most without gradients).
         learning_rate: of AdamW at its peak, warmed up over `warmup_steps`, then cosine to `final_rate` times it.
         weight_decay, clip: of AdamW, and the largest gradient norm.

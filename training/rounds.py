@@ -38,6 +38,7 @@ from .label_maps import (
 )
 from .losses import (
     LossWeights,
+    agreement_losses,
     block_losses,
     boundary_weights,
     click_losses,
@@ -101,7 +102,7 @@ class ClickRounds:
         return features.embed, features.edges
 
     def _predict_tokens(
-        self, embed: Tensor, labels: Tensor, dense: bool = False
+        self, embed: Tensor, labels: Tensor, dense: Tensor
     ) -> tuple[Tensor, Tensor, list[BlockRecord]]:
         objects = labels.shape[0] // embed.shape[0]
         tokens, records = neck_forward(self.model.neck, per_object(embed, objects), labels, dense)
@@ -117,10 +118,15 @@ class ClickRounds:
             float32 logits [B, T, T], boxes int64 [B, 4] in tokens, what each block did.
         """
         with self.autocast():
-            tokens, localisation, records = self._tokens(features.embed, labels)
+            tokens, localisation, records = self._tokens(features.embed, labels, self._modes(labels, dense=False))
             side = labels.shape[-1] // PATCH_SIZE
             boxes = predicted_boxes(localisation, side, self.model.config.decode_head.threshold)
             return self._draw(tokens, features.edges, boxes), boxes, records
+
+    @staticmethod
+    def _modes(labels: Tensor, dense: bool) -> Tensor:
+        """The mode of each object, all alike: bool [B]."""
+        return torch.full((labels.shape[0],), dense, device=labels.device)
 
     def click(self, foreground: Tensor, targets: Tensor) -> Tensor:
         """Simulated clicks for predictions bool [B, T, T]: int64 [B, 3], row, column, positive.
@@ -142,8 +148,8 @@ class ClickRounds:
         """Accumulate the gradients of one batch in the model's parameters.
 
         A session has a random number of rounds up to `longest`; `gradient_rounds` of them, drawn at random, are learnt
-        from (`dense_share` of these in dense mode), the others only move the label map on. Each learnt round runs
-        backward at once, down to the features; the encoder's own backward pass comes last.
+        from (`dense_share` of these in dense mode, see `_learn`), the others only move the label map on. Each learnt
+        round runs backward at once, down to the features; the encoder's own backward pass comes last.
         """
         weights = self.weights
         encoded = self.encode(batch.inputs)
@@ -200,11 +206,21 @@ class ClickRounds:
         generator: np.random.Generator,
         dense: bool = False,
     ) -> tuple[Tensor, dict[str, Tensor], Tensor]:
-        """One round with gradients: logits, weighted losses (per object [B] or scalar), experts' loads [blocks, E]."""
+        """One round with gradients.
+
+        In dense mode every token is a boundary token, the whole map is drawn, and beside the target the mask has to
+        agree with what the dynamic mode draws of the same label map: the modes share every weight, but their
+        attention and their GroupNorms see different tokens.
+
+        Returns:
+            logits [B, T, T], weighted losses (per object [B] or scalar), experts' loads [blocks, E].
+        """
         weights = self.weights
+        with torch.no_grad():
+            dynamic = self.predict(features, labels)[0] if dense else None
         with self.autocast():
-            tokens, localisation, records = self._tokens(features.embed, labels, dense)
-        boxes = self._training_boxes(localisation.detach(), targets, generator)
+            tokens, localisation, records = self._tokens(features.embed, labels, self._modes(labels, dense))
+        boxes = self._whole_boxes(targets) if dense else self._training_boxes(localisation.detach(), targets, generator)
         with self.autocast():
             logits = self._draw(tokens, features.edges, boxes)
         inside = box_mask(boxes * PATCH_SIZE, targets.shape[-1])
@@ -215,7 +231,10 @@ class ClickRounds:
             "clicks": weights.clicks * click_losses(logits, targets, labels, inside),
             "localisation": weights.localisation * localisation_losses(localisation, targets),
             "blocks": block_losses(records, weights),
+            "agreement": torch.zeros_like(entropy),
         }
+        if dynamic is not None:
+            losses["agreement"] = weights.agreement * agreement_losses(logits, dynamic)
         return logits, losses, torch.stack([expert_load(record) for record in records]).detach()
 
     @staticmethod
@@ -223,6 +242,12 @@ class ClickRounds:
         """Sum of all terms, those per object weighted by `valid` (sums to 1)."""
         terms = [(value * valid).sum() if value.ndim else value for value in losses.values()]
         return torch.stack(terms).sum()
+
+    @staticmethod
+    def _whole_boxes(targets: Tensor) -> Tensor:
+        """The whole grid for every object: int64 [B, 4] in tokens."""
+        side = targets.shape[-1] // PATCH_SIZE
+        return torch.tensor([[0, 0, side, side]], device=targets.device).expand(targets.shape[0], 4)
 
     def _training_boxes(self, localisation: Tensor, targets: Tensor, generator: np.random.Generator) -> Tensor:
         """Boxes to draw in: the target's box, alone, joined with the predicted one, or the whole grid; each side then
@@ -235,8 +260,7 @@ class ClickRounds:
         predicted = predicted_boxes(localisation, side, head.threshold)
         joined = torch.cat([torch.minimum(true, predicted)[:, :2], torch.maximum(true, predicted)[:, 2:]], dim=1)
         kind = torch.from_numpy(generator.random(count)).to(self.device)[:, None]
-        whole = torch.tensor([0, 0, side, side], device=self.device)
-        boxes = torch.where(kind < 0.5, joined, torch.where(kind < 0.85, true, whole))
+        boxes = torch.where(kind < 0.5, joined, torch.where(kind < 0.85, true, self._whole_boxes(targets)))
         share = torch.from_numpy(generator.random((count, 4)).astype(np.float32)).to(self.device)
         extent = (boxes[:, 2:] - boxes[:, :2]).repeat(1, 2).float()
         outward = torch.ceil(share * share * 0.5 * (head.expand_ratio - 1.0) * extent + share - 0.5).long().clamp(min=0)
