@@ -1,12 +1,13 @@
-"""Which constants of the GrabCut baseline give it the best masks: mean IoU after each click, for every pair of them.
+"""Which constants of the GrabCut baseline give it the best masks: mean IoU after each click, for all combinations.
 
 Measured on the development targets of a data folder (training pictures that training leaves out), never on the
-evaluation lists. The best pair belongs into evaluation/methods/grabcut.py as its defaults.
+evaluation lists. The best ones belong into evaluation/methods/grabcut.py as its defaults.
 """
 
 from __future__ import annotations
 
 import argparse
+import itertools
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +20,8 @@ from inter2former_onnx.training.evaluation_targets import development_targets
 from inter2former_onnx.training.options import Recipe
 from inter2former_onnx.training.records import hold_out, read_records
 
-SHARES = (0.1, 0.15, 0.2, 0.3, 0.4)
+SIDES = (256, 384, 512, 0)
+SHARES = (0.15, 0.2, 0.3, 0.4)
 ITERATIONS = (1, 3)
 SHOWN = (1, 3, 5, 10)  # clicks after which the table says something
 
@@ -35,16 +37,17 @@ def main() -> int:
     every = development_targets(held_out, seed=0)
     targets = [every[i] for i in np.linspace(0, len(every) - 1, min(args.targets, len(every))).astype(int)]
     print(f"{len(targets)} targets, IoU after {', '.join(map(str, SHOWN))} clicks; mean of all {SHOWN[-1]}")
-    for iterations in ITERATIONS:
-        for share in SHARES:
-            method = GrabCutSettings(probable_share=share, iterations=iterations).open(args.threads)
-            curves = []
-            for target in progress(targets, label=f"{share} x {iterations}"):
-                goal = Target(target.name, target.mask)
-                curves.append(evaluate_object(method.encode(target.image), goal, SHOWN[-1]).ious)
-            mean = np.mean(curves, axis=0)
-            values = ", ".join(f"{mean[k - 1]:.3f}" for k in SHOWN)
-            print(f"share {share:.2f}, iterations {iterations}: {values}; {mean.mean():.4f}", flush=True)
+    for side, iterations, share in itertools.product(SIDES, ITERATIONS, SHARES):
+        settings = GrabCutSettings(longest_side=side, probable_share=share, iterations=iterations)
+        method = settings.open(args.threads)
+        curves = []
+        for target in progress(targets, label=f"{side}, {iterations}, {share}"):
+            goal = Target(target.name, target.mask)
+            curves.append(evaluate_object(method.encode(target.image), goal, SHOWN[-1]).ious)
+        mean = np.mean(curves, axis=0)
+        values = ", ".join(f"{mean[k - 1]:.3f}" for k in SHOWN)
+        what = f"longest side {side or 'as it is'}, iterations {iterations}, share {share:.2f}"
+        print(f"{what}: {values}; {mean.mean():.4f}", flush=True)
     return 0
 
 

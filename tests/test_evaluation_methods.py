@@ -63,6 +63,20 @@ def test_grabcut_obeys_clicks_and_takes_any_of_them() -> None:
     assert tiny.click(1, 1, True).all()  # the click's disc is larger than the image
 
 
+def test_grabcut_on_a_reduced_image_gives_masks_of_its_full_size() -> None:
+    image, regions = scene(3, 180, 240)
+    settings = GrabCutSettings(longest_side=90)
+    assert settings.describe()["longest_side"] == 90
+    result = evaluate_object(settings.open(1).encode(image), Target("ellipse", regions == 1), clicks=4)
+    assert max(result.ious) > 0.9
+    session = settings.open(1).encode(np.full((31, 200, 3), 127, np.uint8)).session()
+    mask = session.click(199, 30, True)
+    assert mask.shape == (31, 200) and mask.dtype == np.bool_ and mask[30, 199]
+    assert not session.click(0, 0, False)[0, 0]
+    same = GrabCutSettings(longest_side=240).open(1).encode(image).session().click(120, 90, True)
+    np.testing.assert_array_equal(same, GrabCutSettings().open(1).encode(image).session().click(120, 90, True))
+
+
 # A SAM-style pair without weights. The embedding is the image's first channel, so that a test sees what the encoder was
 # given; mask k of the decoder is a disc of radius 8 (k + 1) around the last click in the frame of 64 pixels, together
 # with the previous mask.
