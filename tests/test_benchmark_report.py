@@ -121,6 +121,16 @@ def test_page_warns_of_a_busy_machine_and_of_two_machines(comparison: Any, tmp_p
     assert "on one machine" in text
 
 
+def test_page_names_the_report_on_masks_where_there_is_one(comparison: Any, tmp_path: Path) -> None:
+    encode = comparison.measurements.Measurement("encode", "s", {"ours": (1.0, 1.0), "eager": (2.0, 2.0)})
+    sections = {"encode": section(comparison, "encode", encode)}
+    assert "masks/report.md" not in comparison.report.write_report(sections, tmp_path).read_text()
+    (tmp_path / "masks").mkdir()
+    (tmp_path / "masks" / "report.md").write_text("masks")
+    text = comparison.report.write_report(sections, tmp_path).read_text()
+    assert text.index("](masks/report.md)") < text.index("## Where this project loses")
+
+
 def test_pictures_are_drawn_from_every_plot(comparison: Any, tmp_path: Path) -> None:
     measurement = comparison.measurements.Measurement
     lines = [measurement(f"{x}", "s", {"ours": (0.01, 0.02, 0.01), "dense": (0.04,) * 3}, float(x)) for x in (1, 2)]

@@ -18,6 +18,7 @@ from .plots import PLOTS, draw
 
 COMMAND = "python benchmarks/compare.py"
 DATA = "measurements.json"
+MASKS = "masks/report.md"  # the report of `inter2former eval`, linked where it is there
 BUSY_LOAD = 0.5  # a load average above this before a run began means that somebody else was computing
 
 
@@ -71,7 +72,10 @@ def write_report(sections: Mapping[str, Section], folder: Path) -> Path:
         folder: made if need be.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    parts = ["# How this project compares", _introduction(sections), _losses(sections), _wins(sections)]
+    parts = ["# How this project compares", _introduction(sections)]
+    if (folder / MASKS).is_file():
+        parts.append(f"How good the masks of the model that ships are, and GrabCut's: [{MASKS}]({MASKS}).")
+    parts += [_losses(sections), _wins(sections)]
     parts += [_table(sections[name], shown) for name, shown in TABLES.items() if name in sections]
     for name, plot in PLOTS.items():
         if name in sections:
