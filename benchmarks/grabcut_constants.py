@@ -20,9 +20,9 @@ from inter2former_onnx.training.evaluation_targets import development_targets
 from inter2former_onnx.training.options import Recipe
 from inter2former_onnx.training.records import hold_out, read_records
 
-SIDES = (256, 384, 512, 0)
-SHARES = (0.15, 0.2, 0.3, 0.4)
-ITERATIONS = (1, 3)
+SIDES = (192, 256, 384, 0)
+SHARES = (0.05, 0.07, 0.1, 0.15, 0.2)
+ITERATIONS = (1, 3, 5)
 SHOWN = (1, 3, 5, 10)  # clicks after which the table says something
 
 

@@ -24,9 +24,9 @@ class GrabCutSettings:
     """
 
     name: str = "OpenCV GrabCut"
-    longest_side: int = 0
-    probable_share: float = 0.2
-    iterations: int = 1
+    longest_side: int = 256
+    probable_share: float = 0.07
+    iterations: int = 3
 
     def describe(self) -> dict[str, Any]:
         """The constants, the radius of a click's disc, and OpenCV's version."""
