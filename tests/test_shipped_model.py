@@ -70,7 +70,7 @@ def test_clicks_lead_to_the_object(photograph: EncodedImage, target: NDArray[np.
         mask = session.click(click.column, click.row, click.positive)
         overlaps.append(iou(mask, target))
     print("IoU after each click:", " ".join(f"{overlap:.2f}" for overlap in overlaps))
-    assert overlaps[4] >= 0.8 and overlaps[9] >= 0.85
+    assert overlaps[4] >= 0.7 and overlaps[9] >= 0.85
 
 
 def test_it_honours_clicks_by_itself(photograph: EncodedImage) -> None:
@@ -86,7 +86,7 @@ def test_it_honours_clicks_by_itself(photograph: EncodedImage) -> None:
 
 
 def test_dynamic_and_dense_masks_are_of_one_object(photograph: EncodedImage) -> None:
-    """They are not equal: what is drawn is normalised over the box, which in dense mode is the whole map."""
+    """Nearly equal: what is drawn is normalised over the box, which in dense mode is the whole map."""
     segmenter = photograph.segmenter
     session = photograph.session()
     session.click(290, 113)
@@ -96,7 +96,7 @@ def test_dynamic_and_dense_masks_are_of_one_object(photograph: EncodedImage) -> 
     for mask, whole in ((dynamic, False), (dense, True)):
         logits, box = segmenter.decode(photograph, labels, dense=whole)
         mask[box.slices] = logits > 0
-    assert iou(dynamic, dense) >= 0.7
+    assert iou(dynamic, dense) >= 0.85
 
 
 def test_commands_take_it_by_default(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

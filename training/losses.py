@@ -43,7 +43,7 @@ class LossWeights:
     code_bits: float = 6.5
     balance: float = 0.02
     same_region: float = 0.3
-    agreement: float = 1.0
+    agreement: float = 5.0
 
 
 def boundary_weights(targets: Tensor, extra: float) -> Tensor:

@@ -9,8 +9,8 @@ from .arguments import PICTURE_FORMATS, add_engine_arguments, check_suffix
 
 HELP = "clicks on the photograph in the package -> one picture"
 
-# x, y, positive: the cup; the saucer with it; not the spoon that came along; the cup's inside, too.
-CLICKS = ((290, 230, True), (130, 230, True), (368, 285, False), (230, 80, True))
+# x, y, positive: the cup's inside; not the table that came along; the rest of its rim; not the saucer.
+CLICKS = ((290, 110, True), (110, 60, False), (400, 110, True), (290, 290, False))
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
