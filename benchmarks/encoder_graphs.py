@@ -39,7 +39,7 @@ class Vit(nn.Module):
         super().__init__()
         self.backbone = model.backbone
         size = model.config.geometry.size
-        model.backbone.fold_padding()
+        model.backbone.fold_constants()
         with torch.no_grad():
             self.plans = model.backbone.plans(size, size)
 

@@ -148,7 +148,7 @@ def _smooth(model: onnx.ModelProto, node: onnx.NodeProto, weights: dict[str, Ten
             best_error, best = error, tried
     if best[0].equal(original[0]):
         return False
-    # The norm is this node's alone, but nothing says so in the graph: names of its own, and `quantise` drops the rest.
+    # Other nodes may share the norm, as the scales of an output do: names of its own, and `quantise` drops the rest.
     for index, array in zip((1, 2, position), best, strict=True):
         name = f"{node.input[index]}.{node.name}"
         model.graph.initializer.append(numpy_helper.from_array(array.numpy(), name))

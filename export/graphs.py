@@ -48,7 +48,7 @@ class EncoderGraph(nn.Module):
         super().__init__()
         self.model = model
         geometry = model.config.geometry
-        model.backbone.fold_padding()
+        model.backbone.fold_constants()
         self.plans = None  # planned in the graph, for every image's own grid
         if geometry.mode == "square":
             with torch.no_grad():

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from .configuration import BackboneConfig
 from .custom_op import exporting
-from .projections import norm_mlp
+from .projections import norm_mlp, norm_projection
 from .rotary import POSITION_RATIO, rotary_frequencies
 from .window_attention import WindowAttention, WindowPlan, plan_windows
 
@@ -91,6 +91,7 @@ class ImageEncoder(nn.Module):
         self.lateral_convs = nn.ModuleList(
             nn.Sequential(nn.Linear(self.scales * dim, out_dim, bias=False), nn.LayerNorm(out_dim)) for _ in outs
         )
+        self.lateral_parts: list[list[Tensor]] | None = None  # only exported graphs use them
         self.out_conv = nn.Sequential(
             nn.Conv2d(out_dim, out_dim, 3, padding=1, groups=out_dim, bias=False),
             ChannelsLast(),
@@ -119,11 +120,14 @@ class ImageEncoder(nn.Module):
         plain = plan_windows(grids, [0] * len(grids), window, frequencies)
         return plain, plan_windows(grids, offsets, window, frequencies)
 
-    def fold_padding(self) -> None:
-        """What `WindowAttention.fold_padding` does, for every block."""
+    def fold_constants(self) -> None:
+        """Compute now what a graph holds as constants: q, k, v of the padding; each scale's part of the laterals."""
         for block in self.blocks.children():
             assert isinstance(block, Block)
             block.attn.fold_padding()
+        laterals = [layer.weight.detach() for layer in self.lateral_convs.modules() if isinstance(layer, nn.Linear)]
+        dim = self.config.embed_dim
+        self.lateral_parts = [[part.contiguous() for part in weight.split(dim, dim=1)] for weight in laterals]
 
     def forward(self, image: Tensor, plans: tuple[WindowPlan, WindowPlan] | None = None) -> Tensor:
         """Encode normalised images.
@@ -177,5 +181,14 @@ class ImageEncoder(nn.Module):
             large = F.interpolate(small, size=self.whole(grids[0]), mode="bilinear", align_corners=False)
             large = large[:, :, : grids[0][0], : grids[0][1]]
             resized.append(large.flatten(2).transpose(1, 2).reshape(*x.shape[:-2], -1, self.config.embed_dim))
-        norm = self.multi_scale_fusion[level]
-        return self.lateral_convs[level](torch.cat([norm(part) for part in resized], dim=-1))
+        norm, lateral = self.multi_scale_fusion[level], self.lateral_convs[level]
+        if not exporting():
+            return lateral(torch.cat([norm(part) for part in resized], dim=-1))
+        # The linear layer of joined channels as a sum over scales: each with its norm is an op, nothing is joined.
+        assert self.lateral_parts is not None, "fold_constants() comes before an export"
+        assert isinstance(norm, nn.Sequential) and isinstance(norm[0], nn.LayerNorm)
+        assert isinstance(lateral, nn.Sequential)
+        no_bias = torch.zeros(self.config.final_embed_dim)
+        scales = zip(resized, self.lateral_parts[level], strict=True)
+        terms = [norm_projection(y, norm[0].weight, norm[0].bias, w, no_bias, norm[0].eps) for y, w in scales]
+        return lateral[1](sum(terms[1:], start=terms[0]))

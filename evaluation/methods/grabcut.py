@@ -107,7 +107,7 @@ class GrabCutObject:
             models = np.zeros((2, 1, 65), np.float64)
             nowhere = (0, 0, 0, 0)
             cv2.grabCut(image, labels, nowhere, models[0], models[1], settings.iterations, cv2.GC_INIT_WITH_MASK)
-        return self._full_size(labels & 1)
+        return self._full_size(labels & np.uint8(1))
 
     def _full_size(self, mask: NDArray[np.uint8]) -> NDArray[np.bool_]:
         """A mask of 0 and 1 at the picture's size, its outline interpolated."""
