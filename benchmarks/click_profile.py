@@ -62,7 +62,6 @@ def profiled(config: str, size: int, dense: bool, threads: int, rounds: int) -> 
     """Seconds by op of the decoder in one click: medians of each node over the rounds, summed."""
     folder = bundle_for(config, size)
     case = later_click(size, SHARE)
-    encoded(folder, Segmenter(folder, threads=threads))  # kept beside the bundle
     with tempfile.TemporaryDirectory() as traces:
         plain = graph.session_options
 
@@ -74,7 +73,7 @@ def profiled(config: str, size: int, dense: bool, threads: int, rounds: int) -> 
 
         with patch.object(graph, "session_options", recording):
             segmenter = Segmenter(folder, threads=threads)
-            image = segmenter.load(folder.with_suffix(".npz"))
+            image = encoded(folder, segmenter)
             run: Callable[[], object] = (
                 click_dense(image, case) if dense else click_engine(image, case, WARM_UP + rounds)
             )

@@ -35,15 +35,15 @@ FOLDER = Path("build/bench")
 PRECISIONS = ("float32", "int8")
 CONTESTANTS = (*PRECISIONS, "naive", "torch")
 
-# getrusage's ru_maxrss would be no smaller than that of the process that started this one.
 PEAK = """
-import re, sys
+import sys
 import numpy as np
+from cold_start import peak_memory
 from inter2former_onnx import Segmenter
 side = int(sys.argv[2])
 image = np.random.default_rng(0).integers(0, 256, (side, side, 3), dtype=np.uint8)
 Segmenter(sys.argv[1], threads=int(sys.argv[3])).encode(image)
-print(re.search("VmHWM:\\\\s+([0-9]+)", open("/proc/self/status").read())[1])
+print(peak_memory())
 """
 
 
@@ -167,8 +167,8 @@ class Bench:
     def peak(self, precision: str) -> float:
         """Peak resident memory, in MB, of a process that opens the bundle and encodes one image."""
         command = [sys.executable, "-c", PEAK, str(self.bundle(precision).resolve()), str(self.size), str(self.threads)]
-        done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=FOLDER)
-        return int(done.stdout) / 1024
+        done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=Path(__file__).parent)
+        return int(done.stdout) / 2**20
 
 
 def print_ratios(times: dict[str, Times], gflop: float, rate: float) -> None:

@@ -15,6 +15,7 @@ from ..overlay import draw_overlay, side_by_side
 from ..progress import progress
 from ..runtime import Click
 from .methods import MethodSettings
+from .reduction import reduce_image
 from .results import Line
 from .targets import Mask, Picture
 
@@ -62,8 +63,8 @@ def contact_sheet(
 ) -> NDArray[np.uint8]:
     """The target, then the mask after some of the clicks with these drawn: uint8 [height, width, 3]."""
     scale = min(1.0, PANEL_SIDE / max(image.shape[:2]))
-    size = (max(1, round(image.shape[1] * scale)), max(1, round(image.shape[0] * scale)))
-    small = np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), dtype=np.uint8)
+    small = reduce_image(image, PANEL_SIDE)
+    size = (small.shape[1], small.shape[0])
     shown_target = small.copy()
     if void is not None:
         shown_target[_reduced(void, size)] //= 3  # dark: does not count

@@ -29,7 +29,7 @@ from inter2former_onnx.training.evaluation_targets import EvaluationTarget  # no
 from inter2former_onnx.training.image_store import load  # noqa: E402
 from inter2former_onnx.training.initialise import initialise  # noqa: E402
 from inter2former_onnx.training.losses import LossWeights  # noqa: E402
-from inter2former_onnx.training.optimiser import clip_gradients, learning_rate  # noqa: E402
+from inter2former_onnx.training.optimiser import learning_rate  # noqa: E402
 from inter2former_onnx.training.options import Recipe, Stage, parse_stages  # noqa: E402
 from inter2former_onnx.training.records import read_folder  # noqa: E402
 from inter2former_onnx.training.rounds import ClickRounds  # noqa: E402
@@ -84,20 +84,6 @@ def test_loss_falls_and_weights_can_be_read_back(folder: Path, tmp_path: Path) -
     for name, parameter in model.named_parameters():
         torch.testing.assert_close(parameter, averaged[name], atol=1e-3, rtol=1e-3)
     assert int(model.neck.blocks[0].ffn.steps) == 60
-
-
-@pytest.mark.parametrize("scale", [1e-6, 0.3, 50.0, float("nan")])
-def test_gradients_are_clipped_as_pytorch_clips_them(scale: float) -> None:
-    generator = torch.Generator().manual_seed(5)
-    ours, theirs, unused = ([torch.nn.Parameter(torch.zeros(n, 3)) for n in (1, 4, 70)] for _ in range(3))
-    for a, b in zip(ours, theirs, strict=True):
-        a.grad = scale * torch.randn(a.shape, generator=generator)
-        b.grad = a.grad.clone()
-    norm = clip_gradients(torch.optim.SGD([{"params": ours[:2]}, {"params": ours[2:] + unused}]), 0.7)
-    expected = torch.nn.utils.clip_grad_norm_(theirs, 0.7)
-    torch.testing.assert_close(norm, expected, equal_nan=True)
-    for a, b in zip(ours, theirs, strict=True):
-        torch.testing.assert_close(a.grad, b.grad, equal_nan=True)
 
 
 def test_a_share_of_the_learnt_rounds_runs_in_dense_mode(

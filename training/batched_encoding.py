@@ -13,6 +13,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from ..models import Inter2Former
 from ..models.edge_detector import ResidualBlock
 from ..models.window_attention import WindowPlan
+from .channels_last import convolve, group_norm
 
 Plans = tuple[WindowPlan, WindowPlan]
 
@@ -70,42 +71,27 @@ def edge_pyramid(model: Inter2Former, channels: Tensor) -> list[Tensor]:
     This is what `EdgeDetector.forward` goes on with; channels come last because that is how the decode head works.
     """
     detector = model.edge_detector
-    x = _convolve(channels.permute(0, 2, 3, 1).contiguous(), detector.conv1)
+    x = convolve(channels.permute(0, 2, 3, 1).contiguous(), detector.conv1)
     maps = []
     for level, blocks in enumerate(detector.block_list):
         assert isinstance(blocks, nn.Sequential)
         for block in blocks:
             assert isinstance(block, ResidualBlock)
-            y = _convolve(_norm_silu(x, block.norm1), block.conv1)
-            x = x + _convolve(_norm_silu(y, block.norm2), block.conv2)
+            y = convolve(_norm_silu(x, block.norm1), block.conv1)
+            x = x + convolve(_norm_silu(y, block.norm2), block.conv2)
         lateral = detector.lateral_convs[level]
         assert isinstance(lateral, nn.Conv2d)
-        maps.append(_convolve(x, lateral))
+        maps.append(convolve(x, lateral))
         if level < len(detector.downsamplers):
             down = detector.downsamplers[level]
             assert isinstance(down, nn.Conv2d)
-            x = _convolve(x, down)
+            x = convolve(x, down)
     return maps[::-1]
 
 
-def _convolve(x: Tensor, conv: nn.Conv2d) -> Tensor:
-    """A convolution of maps [I, H, W, C]."""
-    y: Tensor = conv(x.permute(0, 3, 1, 2))
-    return y.permute(0, 2, 3, 1)
-
-
 def _norm_silu(x: Tensor, norm: nn.GroupNorm) -> Tensor:
-    """GroupNorm(1) and SiLU of maps [I, H, W, C].
-
-    Not F.group_norm: what torch.compile makes of its backward pass for maps with channels last is one thread going
-    through them number by number, an eighth of a whole step.
-    """
-    with torch.autocast(x.device.type, enabled=False):
-        y = x.float()
-        centred = y - y.mean((1, 2, 3), keepdim=True)
-        variance = (centred * centred).mean((1, 2, 3), keepdim=True)
-        y = centred * torch.rsqrt(variance + norm.eps) * norm.weight + norm.bias
-        return F.silu(y).to(x.dtype)
+    """GroupNorm(1) and SiLU of maps [I, H, W, C], in float32 whatever autocast says."""
+    return F.silu(group_norm(x, norm)).to(x.dtype)
 
 
 def encode_batch(model: Inter2Former, inputs: Tensor, channels: Tensor, plans: Plans) -> BatchFeatures:

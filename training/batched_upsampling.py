@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from ..models.dynamic_local_upsampling import OUTSIDE_LOGIT, DynamicLocalUpsampling, LocalUpsample2x
 from .batched_neck import compute_dtype
+from .channels_last import convolve, group_norm
 from .label_maps import bounding_boxes, box_mask
 
 # Weights of the four taps of bicubic 2x (a = -0.75) for even and odd outputs, in 256ths: exact in bfloat16.
@@ -61,18 +62,6 @@ def interpolation_matrices(first: Tensor, last: Tensor, size: int, dtype: torch.
     return (matrix * inside[:, :, None]).to(dtype)
 
 
-def masked_group_norm(x: Tensor, mask: Tensor, norm: nn.GroupNorm) -> Tensor:
-    """GroupNorm(1) with statistics from inside the mask. x: [B, h, w, C]; mask: bool [B, h, w]."""
-    with torch.autocast(x.device.type, enabled=False):
-        x = x.float()
-        weight = mask[..., None].float()
-        count = weight.sum((1, 2, 3), keepdim=True) * x.shape[3]
-        mean = (x * weight).sum((1, 2, 3), keepdim=True) / count
-        centred = (x - mean) * weight
-        variance = (centred * centred).sum((1, 2, 3), keepdim=True) / count
-        return centred * torch.rsqrt(variance + norm.eps) * norm.weight + norm.bias
-
-
 def upsample_level(level: LocalUpsample2x, x: Tensor, edge: Tensor, boxes: Tensor, compute: torch.dtype) -> Tensor:
     """One level inside each object's box.
 
@@ -86,7 +75,7 @@ def upsample_level(level: LocalUpsample2x, x: Tensor, edge: Tensor, boxes: Tenso
         [B, 2h, 2w, Co]; what lies outside the boxes means nothing.
     """
     batch, height, width, channels = x.shape
-    x = masked_group_norm(x, box_mask(boxes, height), level.norm).to(compute)
+    x = group_norm(x, level.norm, box_mask(boxes, height)).to(compute)
     left, top, right, bottom = boxes.unbind(1)
     down = interpolation_matrices(top, bottom, height, compute)
     across = interpolation_matrices(left, right, width, compute)
@@ -96,8 +85,8 @@ def upsample_level(level: LocalUpsample2x, x: Tensor, edge: Tensor, boxes: Tenso
     inside = box_mask(2 * boxes, 2 * height)[..., None].to(compute)
     images = edge.shape[0]
     x = (x.unflatten(0, (images, -1)) + edge[:, None]).flatten(0, 1) * inside
-    x = level.conv(x.permute(0, 3, 1, 2))
-    return (F.silu(x) if level.activation else x).permute(0, 2, 3, 1)
+    x = convolve(x, level.conv)
+    return F.silu(x) if level.activation else x
 
 
 def draw(head: DynamicLocalUpsampling, tokens: Tensor, edges: Sequence[Tensor], boxes: Tensor) -> Tensor:

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ..errors import ArgumentError
+from ..evaluation.reduction import reduce_image
 from ..progress import progress
 from .records import Record, check_size
 from .region_table import RegionTable, build_table
@@ -58,19 +59,17 @@ def load(records: Sequence[Record], side: int, device: torch.device, workers: in
 
     def decode(index: int) -> list[RegionTable]:
         record = records[index]
-        image = read_image(record.image)
-        height, width = image.shape[:2]
-        scale = min(1.0, side / max(height, width))
-        target = (max(1, round(width * scale)), max(1, round(height * scale)))
-        if scale < 1.0:
-            image = cv2.resize(image, target, interpolation=cv2.INTER_AREA).astype(np.uint8)
+        original = read_image(record.image)
+        height, width = original.shape[:2]
+        image = reduce_image(original, side)
+        target = (image.shape[1], image.shape[0])
         images[index, : target[1], : target[0]] = image
         sizes[index] = target[1], target[0]
         tables = []
         for read in record.annotations:
             labels = read()
             check_size(labels, height, width, f"{record.source} {record.name}")
-            if scale < 1.0:
+            if image is not original:
                 labels = cv2.resize(labels, target, interpolation=cv2.INTER_NEAREST).astype(np.int32)
             tables.append(build_table(labels, record.grouped, split=record.source != "coco"))
         return tables

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from ..models import Inter2Former
 from .options import Recipe
@@ -57,15 +57,3 @@ def set_learning_rate(optimiser: torch.optim.Optimizer, rate: float) -> None:
     """Give every group its share of `rate`."""
     for group in optimiser.param_groups:
         group["lr"] = rate * group["scale"]
-
-
-def clip_gradients(optimiser: torch.optim.Optimizer, limit: float) -> Tensor:
-    """Scale all gradients so that their norm is at most `limit`; returns the norm that they had, a scalar.
-
-    torch.nn.utils.clip_grad_norm_ goes through the parameters one by one, which for many small ones on a CPU takes
-    several times as long.
-    """
-    gradients = [p.grad for group in optimiser.param_groups for p in group["params"] if p.grad is not None]
-    norm = torch.linalg.vector_norm(torch.stack(torch._foreach_norm(gradients)))
-    torch._foreach_mul_(gradients, (limit / (norm + 1e-6)).clamp(max=1.0))
-    return norm

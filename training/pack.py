@@ -14,6 +14,7 @@ from pathlib import Path
 import cv2
 
 from ..errors import Inter2FormerError
+from ..evaluation.reduction import reduce_image
 from ..progress import progress
 from .image_store import read_image
 from .records import read_folder, read_region_map
@@ -28,11 +29,9 @@ def pack(data: Path, out: Path, split: str, side: int, quality: int) -> int:
     packed, size = [], 0
     for entry in progress(entries, label="pack"):
         image = read_image(data / entry["image"])
-        height, width = image.shape[:2]
-        scale = min(1.0, side / max(height, width))
-        target = (round(width * scale), round(height * scale))
         image_name = f"images/{entry['id']}.jpg"
-        reduced = cv2.resize(image, target, interpolation=cv2.INTER_AREA)
+        reduced = reduce_image(image, side)
+        target = (reduced.shape[1], reduced.shape[0])
         cv2.imwrite(str(out / image_name), reduced[:, :, ::-1], [cv2.IMWRITE_JPEG_QUALITY, quality])
         names = []
         for number, label in enumerate(entry["labels"]):

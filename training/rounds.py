@@ -216,8 +216,6 @@ class ClickRounds:
             logits [B, T, T], weighted losses (per object [B] or scalar), experts' loads [blocks, E].
         """
         weights = self.weights
-        with torch.no_grad():
-            dynamic = self.predict(features, labels)[0] if dense else None
         with self.autocast():
             tokens, localisation, records = self._tokens(features.embed, labels, self._modes(labels, dense))
         boxes = self._whole_boxes(targets) if dense else self._training_boxes(localisation.detach(), targets, generator)
@@ -225,16 +223,19 @@ class ClickRounds:
             logits = self._draw(tokens, features.edges, boxes)
         inside = box_mask(boxes * PATCH_SIZE, targets.shape[-1])
         entropy, overlap = mask_losses(logits, targets, inside, near)
+        agreement = torch.zeros_like(entropy)
+        if dense:
+            with torch.no_grad():
+                dynamic, _, _ = self.predict(features, labels)
+            agreement = weights.agreement * agreement_losses(logits, dynamic)
         losses = {
             "entropy": entropy,
             "overlap": weights.overlap * overlap,
             "clicks": weights.clicks * click_losses(logits, targets, labels, inside),
             "localisation": weights.localisation * localisation_losses(localisation, targets),
             "blocks": block_losses(records, weights),
-            "agreement": torch.zeros_like(entropy),
+            "agreement": agreement,
         }
-        if dynamic is not None:
-            losses["agreement"] = weights.agreement * agreement_losses(logits, dynamic)
         return logits, losses, torch.stack([expert_load(record) for record in records]).detach()
 
     @staticmethod

@@ -26,7 +26,7 @@ from .evaluation import run_sessions, summarise
 from .evaluation_targets import EvaluationTarget
 from .image_store import ImageStore
 from .initialise import initialise
-from .optimiser import build_optimiser, clip_gradients, learning_rate, set_learning_rate
+from .optimiser import build_optimiser, learning_rate, set_learning_rate
 from .options import Recipe
 from .rounds import ClickRounds, StepResult
 from .run_log import LOG_FILE, RunLog
@@ -151,8 +151,8 @@ class Trainer:
         result = self.rounds.step(
             batch, recipe.rounds(progress), recipe.gradient_rounds, self.generator, recipe.dense_share
         )
-        norm = clip_gradients(self.optimiser, recipe.clip)
-        result.scalars["gradient"] = norm
+        norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), recipe.clip)
+        result.scalars["gradient"] = norm.detach()
         self.step += 1
         # An accelerator is still busy with this step: time to draw the next batch before waiting for the norm.
         self._sampler_state = self._position()

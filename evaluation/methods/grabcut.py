@@ -9,6 +9,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from ..reduction import reduce_image
+
 CLICK_RADIUS = 5
 
 
@@ -53,13 +55,10 @@ class GrabCut:
 
     def encode(self, image: NDArray[np.uint8]) -> GrabCutImage:
         """See `Method`."""
-        height, width = image.shape[:2]
         bgr = np.ascontiguousarray(image[:, :, ::-1])
-        scale = self.settings.longest_side / max(height, width)
-        if 0.0 < scale < 1.0:
-            size = max(1, round(scale * width)), max(1, round(scale * height))
-            bgr = np.asarray(cv2.resize(bgr, size, interpolation=cv2.INTER_AREA), dtype=np.uint8)
-        return GrabCutImage(bgr, height, width, self.settings)
+        if self.settings.longest_side:
+            bgr = reduce_image(bgr, self.settings.longest_side)
+        return GrabCutImage(bgr, image.shape[0], image.shape[1], self.settings)
 
 
 @dataclass(frozen=True)
@@ -112,7 +111,7 @@ class GrabCutObject:
     def _full_size(self, mask: NDArray[np.uint8]) -> NDArray[np.bool_]:
         """A mask of 0 and 1 at the picture's size, its outline interpolated."""
         if mask.shape != (self._image.height, self._image.width):
-            share = cv2.resize(mask * np.float32(1), (self._image.width, self._image.height))
+            share = cv2.resize(mask.astype(np.float32), (self._image.width, self._image.height))
             return np.asarray(share >= 0.5, dtype=np.bool_)
         return mask == 1
 
