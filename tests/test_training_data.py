@@ -176,6 +176,22 @@ def test_batches_show_their_targets(tmp_path: Path) -> None:
     assert torch.equal(batch.inputs, again.inputs) and torch.equal(batch.targets, again.targets)
 
 
+def test_source_balance_shares_the_draws(tmp_path: Path) -> None:
+    from inter2former_onnx.models import load_config
+
+    records = read_folder(make_folder(tmp_path), "train")
+    store = load(records, 96, torch.device("cpu"), 2)
+    counts = {source: store.sources.count(source) for source in set(store.sources)}
+    small = min(counts, key=lambda source: counts[source])
+    assert len(counts) == 2 and counts[small] < len(store.sources) / 2
+    shares = []
+    for balance in (0.0, 1.0, 2.0):
+        sampler = BatchSampler(store, load_config("tiny"), AugmentationSettings(), balance, seed=0)
+        shares.append(sum(sampler.probabilities[[source == small for source in store.sources]]))
+    assert shares[0] == pytest.approx(counts[small] / len(store.sources))
+    assert shares[1] == pytest.approx(0.5) and shares[2] > 0.5
+
+
 def test_generated_shapes_are_blobs_where_asked() -> None:
     circle = torch.tensor([[0.5, 0.25, 0.2, 0.0, 0.0]])
     mask = generated_shapes(circle, 100)[0]

@@ -27,7 +27,13 @@ from inter2former_onnx.training.label_maps import (  # noqa: E402
     draw_clicks,
     initial_labels,
 )
-from inter2former_onnx.training.losses import balance_loss, code_information, code_loss, expert_load  # noqa: E402
+from inter2former_onnx.training.losses import (  # noqa: E402
+    balance_loss,
+    code_information,
+    code_loss,
+    expert_load,
+    mask_losses,
+)
 
 DATA = Path(__file__).parent / "data"
 
@@ -137,6 +143,30 @@ def test_label_states_follow_the_fixture() -> None:
         assert np.array_equal(labels[0].numpy(), session[f"{index}_label_in"])
         labels = apply_predictions(labels, torch.from_numpy(session[f"{index}_logits"])[None] > 0)
         assert np.array_equal(labels[0].numpy(), session[f"{index}_label_out"])
+
+
+def test_focal_loss_looks_at_what_is_wrong() -> None:
+    targets = torch.zeros(3, 16, 16, dtype=torch.bool)
+    targets[:, 4:12, 4:12] = True
+    logits = torch.where(targets, 9.0, -9.0)
+    logits[0] = 0.0  # undecided everywhere
+    logits[1, 5, 5] = -3.0  # one pixel of 256 wrong
+    logits.requires_grad_()
+    ones = torch.ones(3, 16, 16)
+    losses = mask_losses(logits, targets, torch.ones_like(targets), ones)
+    losses[1].sum().backward()
+    entropy, focal, overlap = (loss.detach() for loss in losses)
+    wrong = float(torch.nn.functional.softplus(torch.tensor(3.0)))
+    assert float(entropy[0]) == pytest.approx(float(focal[0])) == pytest.approx(float(np.log(2.0)))
+    # The pixel's weight is its squared error; below a total weight of one the loss fades out.
+    assert float(focal[1]) == pytest.approx(wrong * float(torch.sigmoid(torch.tensor(3.0))) ** 2, rel=1e-3)
+    assert float(entropy[1]) == pytest.approx(wrong / 256, rel=0.05)
+    assert float(focal[2]) < 1e-6 and float(overlap[2]) < 1e-3
+    assert logits.grad is not None and torch.isfinite(logits.grad).all()
+    assert float(logits.grad[1, 5, 5].abs()) > 0.9 * float(logits.grad[1].abs().sum())
+    elsewhere = targets.clone()
+    elsewhere[:, 5, 5] = False  # what lies outside the box does not count
+    assert float(mask_losses(logits.detach(), targets, elsewhere, ones)[1][1]) < 1e-6
 
 
 def test_code_information_tells_collapse_from_use() -> None:

@@ -50,7 +50,7 @@ class BatchSampler:
     def __init__(
         self, store: ImageStore, config: ModelConfig, settings: AugmentationSettings, balance: float, seed: int
     ) -> None:
-        """Args: balance: 0 draws images evenly, 1 draws sources evenly, between is between."""
+        """Args: balance: as `Recipe.source_balance`."""
         self.store, self.settings, self.divisor = store, settings, config.geometry.size_divisor
         self.generator = np.random.default_rng(seed)
         device = store.images.device

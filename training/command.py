@@ -40,6 +40,7 @@ def build_parser() -> argparse.ArgumentParser:
     add("--workers", type=int, default=os.cpu_count() or 1, help="threads that decode pictures and simulate clicks")
     add("--stages", help="picture sizes: size:share:pictures a step, comma-separated; shares sum to 1")
     add("--objects", type=int, help="targets a picture")
+    add("--source-balance", type=float, help="0 draws pictures evenly, 1 datasets evenly, more favours small datasets")
     add("--learning-rate", type=float)
     add("--rounds", help="learnt:first:last, click rounds with gradients and the longest session at start and end")
     add("--dense-share", type=float, help="share of the learnt rounds that run in dense mode, for masks alike in both")
@@ -93,7 +94,7 @@ def _recipe(args: argparse.Namespace):  # type: ignore[no-untyped-def]
     changes: dict[str, object] = {}
     if args.stages:
         changes["stages"] = parse_stages(args.stages)
-    for name in ("objects", "learning_rate", "dense_share", "ema"):
+    for name in ("objects", "source_balance", "learning_rate", "dense_share", "ema"):
         if getattr(args, name) is not None:
             changes[name] = getattr(args, name)
     if args.rounds:

@@ -22,6 +22,7 @@ class LossWeights:
     """Weight of each term; the mask's cross entropy has weight 1.
 
     Attributes:
+        focal: normalised focal loss, cross entropy where the mask is wrong (RITM, Sofiiuk et al. 2021, section 3.3).
         overlap: soft IoU.
         clicks: cross entropy inside the discs of all clicks so far.
         boundary: additional weight of pixels near the target's boundary, in the mask's cross entropy.
@@ -34,6 +35,7 @@ class LossWeights:
         agreement: masks of the dense mode like those of the dynamic mode, in rounds that run in dense mode.
     """
 
+    focal: float = 1.0
     overlap: float = 1.0
     clicks: float = 1.0
     boundary: float = 2.0
@@ -59,8 +61,11 @@ def _maximum_around(values: Tensor) -> Tensor:
     return F.max_pool2d(F.max_pool2d(values, (_BOUNDARY_BAND, 1), 1, (half, 0)), (1, _BOUNDARY_BAND), 1, (0, half))
 
 
-def mask_losses(logits: Tensor, targets: Tensor, inside: Tensor, weights: Tensor) -> tuple[Tensor, Tensor]:
-    """Cross entropy inside the box and soft IoU loss of each object.
+def mask_losses(logits: Tensor, targets: Tensor, inside: Tensor, weights: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Cross entropy and normalised focal loss inside the box, and soft IoU loss, of each object.
+
+    The focal loss is a mean of the cross entropy too, with each pixel's squared error as its weight: what is still
+    wrong late in a session is a small part of the picture, and counts as much as a whole mask did.
 
     Args:
         logits: float32 [B, T, T].
@@ -71,13 +76,21 @@ def mask_losses(logits: Tensor, targets: Tensor, inside: Tensor, weights: Tensor
         float32 [B] each.
     """
     truth = targets.float()
-    weights = weights * inside
-    entropy = F.binary_cross_entropy_with_logits(logits, truth, reduction="none") * weights
-    entropy = entropy.sum((1, 2)) / weights.sum((1, 2)).clamp(min=1.0)
+    pixels = F.binary_cross_entropy_with_logits(logits, truth, reduction="none")
     probability = torch.sigmoid(logits)
+    errors = (probability.detach() - truth).square()
     common = (probability * truth).sum((1, 2))
     either = (probability + truth).sum((1, 2)) - common
-    return entropy, 1.0 - common / either.clamp(min=1.0)
+    return (
+        _weighted_mean(pixels, weights * inside),
+        _weighted_mean(pixels, errors * inside),
+        1.0 - common / either.clamp(min=1.0),
+    )
+
+
+def _weighted_mean(values: Tensor, weights: Tensor) -> Tensor:
+    """Mean of each object's pixels [B, T, T], which fades out below a total weight of one pixel: [B]."""
+    return (values * weights).sum((1, 2)) / weights.sum((1, 2)).clamp(min=1.0)
 
 
 def click_losses(logits: Tensor, targets: Tensor, labels: Tensor, inside: Tensor) -> Tensor:
@@ -92,8 +105,7 @@ def click_losses(logits: Tensor, targets: Tensor, labels: Tensor, inside: Tensor
         labels: uint8 [B, T, T] as the decoder saw them; 0 and 4 are definite.
     """
     agreed = ((labels == 4) & targets | (labels == 0) & ~targets) & inside
-    entropy = F.binary_cross_entropy_with_logits(logits, targets.float(), reduction="none")
-    return (entropy * agreed).sum((1, 2)) / agreed.sum((1, 2)).clamp(min=1.0)
+    return _weighted_mean(F.binary_cross_entropy_with_logits(logits, targets.float(), reduction="none"), agreed)
 
 
 def agreement_losses(logits: Tensor, model_logits: Tensor) -> Tensor:

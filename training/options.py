@@ -37,7 +37,7 @@ class Recipe:
         weight_decay, clip: of AdamW, and the largest gradient norm.
         ema: decay of the averaged weights (less in the first steps).
         expert_rate: how fast an expert's bias follows its share of tokens.
-        source_balance: 0 draws pictures evenly, 1 draws datasets evenly.
+        source_balance: 0 draws pictures evenly, 1 draws datasets evenly, more favours the small ones.
         held_out: share of the training pictures kept as the development list.
         store_side: pixels of the longer side that pictures are kept at.
         losses, augmentation: see there.

@@ -222,7 +222,7 @@ class ClickRounds:
         with self.autocast():
             logits = self._draw(tokens, features.edges, boxes)
         inside = box_mask(boxes * PATCH_SIZE, targets.shape[-1])
-        entropy, overlap = mask_losses(logits, targets, inside, near)
+        entropy, focal, overlap = mask_losses(logits, targets, inside, near)
         agreement = torch.zeros_like(entropy)
         if dense:
             with torch.no_grad():
@@ -230,6 +230,7 @@ class ClickRounds:
             agreement = weights.agreement * agreement_losses(logits, dynamic)
         losses = {
             "entropy": entropy,
+            "focal": weights.focal * focal,
             "overlap": weights.overlap * overlap,
             "clicks": weights.clicks * click_losses(logits, targets, labels, inside),
             "localisation": weights.localisation * localisation_losses(localisation, targets),
