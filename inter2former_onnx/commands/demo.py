@@ -10,7 +10,7 @@ from .arguments import PICTURE_FORMATS, add_engine_arguments, check_suffix
 HELP = "clicks on the photograph in the package -> one picture"
 
 # x, y, positive: the cup's inside; not the table that came along; the rest of its rim; not the saucer.
-CLICKS = ((290, 110, True), (110, 60, False), (400, 110, True), (290, 290, False))
+CLICKS = ((290, 110, True), (110, 60, False), (415, 25, False), (393, 90, True))
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
