@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,8 @@ import tried
 
 # Bundles stay as they were made, and the user's own folders untouched; tests of the cache turn it on.
 os.environ["INTER2FORMER_CACHE"] = "off"
+# A shell starts background jobs with interrupts ignored, and commands that the tests interrupt would inherit that.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 DATA = Path(__file__).parent / "data"
 MINI_SIZE = 192
