@@ -59,21 +59,19 @@ def test_it_is_the_checkpoint_of_the_repository(segmenter: Segmenter) -> None:
     assert report.ok, "\n".join(report.lines())
 
 
-@pytest.mark.parametrize(("target", "clicks", "least"), [(CUP, 5, 0.8), (SAUCER, 10, 0.85)], ids=["cup", "saucer"])
-def test_clicks_lead_to_the_object(
-    photograph: EncodedImage, target: NDArray[np.bool_], clicks: int, least: float
-) -> None:
+@pytest.mark.parametrize(("target", "after_five"), [(CUP, 0.8), (SAUCER, 0.55)], ids=["cup", "saucer"])
+def test_clicks_lead_to_the_object(photograph: EncodedImage, target: NDArray[np.bool_], after_five: float) -> None:
     """The saucer with the cup on it, of two materials, takes more clicks."""
     session = photograph.session()
     mask = np.zeros_like(target)
     overlaps = []
-    for _ in range(clicks):
+    for _ in range(10):
         click = simulate_click(mask, target)
         assert click is not None
         mask = session.click(click.column, click.row, click.positive)
         overlaps.append(iou(mask, target))
     print("IoU after each click:", " ".join(f"{overlap:.2f}" for overlap in overlaps))
-    assert overlaps[-1] >= least
+    assert overlaps[4] >= after_five and overlaps[9] >= 0.85
 
 
 def test_it_honours_clicks_by_itself(photograph: EncodedImage) -> None:
