@@ -15,6 +15,7 @@ from inter2former_onnx.errors import ArgumentError  # noqa: E402
 from inter2former_onnx.evaluation.clicks import deepest, simulate_click  # noqa: E402
 from inter2former_onnx.evaluation.coco_masks import decode_counts, segmentation_mask  # noqa: E402
 from inter2former_onnx.evaluation.masks import region_mask  # noqa: E402
+from inter2former_onnx.models import load_config  # noqa: E402
 from inter2former_onnx.training.augmentation import (  # noqa: E402
     AugmentationSettings,
     generated_shapes,
@@ -159,8 +160,6 @@ def test_plain_view_is_the_runtime_geometry(tmp_path: Path) -> None:
 
 
 def test_batches_show_their_targets(tmp_path: Path) -> None:
-    from inter2former_onnx.models import load_config
-
     records = read_folder(make_folder(tmp_path), "train")
     store = load(records, 96, torch.device("cpu"), 2)
     settings = AugmentationSettings(paste=0.5, blob=0.3)
@@ -177,8 +176,6 @@ def test_batches_show_their_targets(tmp_path: Path) -> None:
 
 
 def test_source_balance_shares_the_draws(tmp_path: Path) -> None:
-    from inter2former_onnx.models import load_config
-
     records = read_folder(make_folder(tmp_path), "train")
     store = load(records, 96, torch.device("cpu"), 2)
     counts = {source: store.sources.count(source) for source in set(store.sources)}

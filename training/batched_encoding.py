@@ -14,6 +14,7 @@ from ..models import Inter2Former
 from ..models.edge_detector import ResidualBlock
 from ..models.window_attention import WindowPlan
 from .channels_last import convolve, group_norm
+from .losses import weighted_mean
 
 Plans = tuple[WindowPlan, WindowPlan]
 
@@ -134,5 +135,4 @@ def same_region_loss(embed: Tensor, regions: Tensor) -> Tensor:
     same = (ids[:, :, None] == ids[:, None, :]).float()
     loss = F.binary_cross_entropy_with_logits(logits, same, reduction="none")
     positive, negative = same * pairs, (1 - same) * pairs
-    halves = [(loss * weight).sum((1, 2)) / weight.sum((1, 2)).clamp(min=1.0) for weight in (positive, negative)]
-    return 0.5 * (halves[0] + halves[1]).mean()
+    return 0.5 * (weighted_mean(loss, positive) + weighted_mean(loss, negative)).mean()

@@ -82,14 +82,14 @@ def mask_losses(logits: Tensor, targets: Tensor, inside: Tensor, weights: Tensor
     common = (probability * truth).sum((1, 2))
     either = (probability + truth).sum((1, 2)) - common
     return (
-        _weighted_mean(pixels, weights * inside),
-        _weighted_mean(pixels, errors * inside),
+        weighted_mean(pixels, weights * inside),
+        weighted_mean(pixels, errors * inside),
         1.0 - common / either.clamp(min=1.0),
     )
 
 
-def _weighted_mean(values: Tensor, weights: Tensor) -> Tensor:
-    """Mean of each object's pixels [B, T, T], which fades out below a total weight of one pixel: [B]."""
+def weighted_mean(values: Tensor, weights: Tensor) -> Tensor:
+    """Mean of each map [B, T, T], which fades out below a total weight of one: [B]."""
     return (values * weights).sum((1, 2)) / weights.sum((1, 2)).clamp(min=1.0)
 
 
@@ -105,7 +105,7 @@ def click_losses(logits: Tensor, targets: Tensor, labels: Tensor, inside: Tensor
         labels: uint8 [B, T, T] as the decoder saw them; 0 and 4 are definite.
     """
     agreed = ((labels == 4) & targets | (labels == 0) & ~targets) & inside
-    return _weighted_mean(F.binary_cross_entropy_with_logits(logits, targets.float(), reduction="none"), agreed)
+    return weighted_mean(F.binary_cross_entropy_with_logits(logits, targets.float(), reduction="none"), agreed)
 
 
 def agreement_losses(logits: Tensor, model_logits: Tensor) -> Tensor:
