@@ -33,8 +33,8 @@ class AugmentationSettings:
     largest_view: float = 1.15
     flip: float = 0.5
     rotate: float = 0.35
-    grey: float = 0.05
-    paste: float = 0.2
+    grey: float = 0.08
+    paste: float = 0.25
     blob: float = 0.1
 
 
@@ -138,8 +138,8 @@ def sample_colour(count: int, settings: AugmentationSettings, generator: np.rand
     grey = np.full((3, 3), 1.0 / 3.0)
     for change in changes:
         saturation = 0.0 if generator.random() < settings.grey else math.exp(generator.normal(0.0, 0.25))
-        contrast = math.exp(generator.normal(0.0, 0.2))
-        tint = np.exp(generator.normal(0.0, 0.06, 3))
+        contrast = math.exp(generator.normal(0.0, 0.25))
+        tint = np.exp(generator.normal(0.0, 0.1, 3))
         mix = saturation * np.eye(3) + (1.0 - saturation) * grey
         change[:, :3] = contrast * tint[:, None] * mix
         change[:, 3] = generator.normal(0.0, 0.2) + generator.normal(0.0, 0.05, 3)

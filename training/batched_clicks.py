@@ -17,21 +17,25 @@ def squared_distances(regions: Tensor) -> Tensor:
         regions: bool [B, H, W].
 
     Returns:
-        int32 [B, H, W], 0 outside the regions.
+        float32 [B, H, W] (float64 where float32 cannot hold the largest), whole numbers; 0 outside the regions.
     """
     height, width = regions.shape[1:]
-    vertical = _distance_along_columns(regions).square()
+    exact = torch.float32 if height * height + width * width < 1 << 24 else torch.float64
+    vertical = _distance_along_columns(regions).to(exact).square()
     # Row by row: min over x' of (x - x')^2 + vertical(x')^2; the frame is at x' = -1 and x' = width.
-    axis = torch.arange(width, device=regions.device, dtype=torch.int32)
+    axis = torch.arange(width, device=regions.device, dtype=exact)
     offsets = (axis[:, None] - axis).square()
     border = torch.minimum(axis + 1, width - axis).square()
-    rows = max(1, _CHUNK_ELEMENTS // (regions.shape[0] * width * width))
+    # A compiled reduction makes no temporary; it stays below 2^31 elements for its index arithmetic.
+    elements = (1 << 31) - 1 if torch.compiler.is_compiling() else _CHUNK_ELEMENTS
+    rows = max(1, elements // (regions.shape[0] * width * width))
     parts = [
         (vertical[:, start : start + rows, None, :] + offsets).amin(-1) for start in range(0, height, rows)
     ]
     return torch.minimum(torch.cat(parts, dim=1), border)
 
 
+@torch.compiler.disable  # so that a compiled squared_distances reads its result 2 * width times, and not its two scans
 def _distance_along_columns(regions: Tensor) -> Tensor:
     """Distance to the nearest pixel outside the region in the same column, int32 [B, H, W]; the frame counts."""
     height = regions.shape[1]

@@ -85,6 +85,7 @@ def _device(name: str):  # type: ignore[no-untyped-def]
         name = "cuda" if torch.cuda.is_available() else "cpu"
     # The edge channels are discontinuous in the image: their convolutions must not lose bits on a GPU.
     torch.backends.cudnn.allow_tf32 = False
+    torch.backends.cudnn.benchmark = True  # sizes stay the same for a whole stage
     return torch.device(name)
 
 

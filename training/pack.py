@@ -21,7 +21,7 @@ from .records import read_folder, read_region_map
 
 
 def pack(data: Path, out: Path, split: str, side: int, quality: int) -> int:
-    """Copy one split, pictures and region maps no longer than `side` pixels, JPEG of `quality`. Returns the bytes."""
+    """Copy one split, pictures and region maps no longer than `side` pixels, WebP of `quality`. Returns the bytes."""
     read_folder(data, split)  # names what is missing or wrong before anything is written
     entries = [e for e in json.loads((data / "index.json").read_text(encoding="utf-8")) if e["split"] == split]
     for folder in ("images", "labels"):
@@ -29,10 +29,10 @@ def pack(data: Path, out: Path, split: str, side: int, quality: int) -> int:
     packed, size = [], 0
     for entry in progress(entries, label="pack"):
         image = read_image(data / entry["image"])
-        image_name = f"images/{entry['id']}.jpg"
+        image_name = f"images/{entry['id']}.webp"
         reduced = reduce_image(image, side)
         target = (reduced.shape[1], reduced.shape[0])
-        cv2.imwrite(str(out / image_name), reduced[:, :, ::-1], [cv2.IMWRITE_JPEG_QUALITY, quality])
+        cv2.imwrite(str(out / image_name), reduced[:, :, ::-1], [cv2.IMWRITE_WEBP_QUALITY, quality])
         names = []
         for number, label in enumerate(entry["labels"]):
             labels = cv2.resize(

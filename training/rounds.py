@@ -248,8 +248,8 @@ class ClickRounds:
     @staticmethod
     def _whole_boxes(targets: Tensor) -> Tensor:
         """The whole grid for every object: int64 [B, 4] in tokens."""
-        side = targets.shape[-1] // PATCH_SIZE
-        return torch.tensor([[0, 0, side, side]], device=targets.device).expand(targets.shape[0], 4)
+        side = targets.shape[-1] // PATCH_SIZE  # (not expanded: a compiled graph is made for its inputs' strides)
+        return torch.tensor([[0, 0, side, side]], device=targets.device).repeat(targets.shape[0], 1)
 
     def _training_boxes(self, localisation: Tensor, targets: Tensor, generator: np.random.Generator) -> Tensor:
         """Boxes to draw in: the target's box, alone, joined with the predicted one, or the whole grid; each side then
