@@ -59,7 +59,7 @@ def test_it_is_the_checkpoint_of_the_repository(segmenter: Segmenter) -> None:
     assert report.ok, "\n".join(report.lines())
 
 
-@pytest.mark.parametrize(("target", "after_five"), [(CUP, 0.8), (SAUCER, 0.55)], ids=["cup", "saucer"])
+@pytest.mark.parametrize(("target", "after_five"), [(CUP, 0.9), (SAUCER, 0.6)], ids=["cup", "saucer"])
 def test_clicks_lead_to_the_object(photograph: EncodedImage, target: NDArray[np.bool_], after_five: float) -> None:
     """The saucer with the cup on it, of two materials, takes more clicks."""
     session = photograph.session()
@@ -71,7 +71,7 @@ def test_clicks_lead_to_the_object(photograph: EncodedImage, target: NDArray[np.
         mask = session.click(click.column, click.row, click.positive)
         overlaps.append(iou(mask, target))
     print("IoU after each click:", " ".join(f"{overlap:.2f}" for overlap in overlaps))
-    assert overlaps[4] >= after_five and overlaps[9] >= 0.85
+    assert overlaps[4] >= after_five and overlaps[9] >= 0.9
 
 
 def test_it_honours_clicks_by_itself(photograph: EncodedImage) -> None:

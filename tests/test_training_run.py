@@ -109,6 +109,26 @@ def test_a_share_of_the_learnt_rounds_runs_in_dense_mode(
         assert not [dense for dense, grad in seen if dense and not grad]
 
 
+def test_a_gradient_that_is_not_finite_changes_nothing_and_is_counted(folder: Path, tmp_path: Path) -> None:
+    trainer = make_trainer(folder, tmp_path / "run", 20, warmup_steps=1)
+    before = {name: tensor.clone() for name, tensor in trainer.model.state_dict().items()}
+    learn = trainer.rounds.step
+
+    def broken(*arguments: object) -> rounds_module.StepResult:
+        result = learn(*arguments)
+        trainer.model.backbone.pos_embed.grad.fill_(float("inf"))
+        return result
+
+    trainer.rounds.step = broken
+    scalars = trainer.train_step().scalars
+    assert scalars["skipped"] == 1 and torch.isnan(scalars["gradient"])
+    after = trainer.model.state_dict()
+    assert all(torch.equal(tensor, after[name]) for name, tensor in before.items())
+    trainer.rounds.step = learn
+    assert trainer.train_step().scalars["skipped"] == 0
+    assert any(not torch.equal(tensor, after[name]) for name, tensor in before.items())
+
+
 def test_resumed_run_is_identical(folder: Path, tmp_path: Path) -> None:
     whole = make_trainer(folder, tmp_path / "whole", 6)
     whole.run()

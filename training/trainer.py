@@ -152,12 +152,14 @@ class Trainer:
             batch, recipe.rounds(progress), recipe.gradient_rounds, self.generator, recipe.dense_share
         )
         norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), recipe.clip)
-        result.scalars["gradient"] = norm.detach()
+        finite = torch.isfinite(norm)
+        result.scalars["gradient"] = torch.where(finite, norm, torch.nan)
+        result.scalars["skipped"] = (~finite).float()
         self.step += 1
         # An accelerator is still busy with this step: time to draw the next batch before waiting for the norm.
         self._sampler_state = self._position()
         self._next = self._draw()
-        if bool(torch.isfinite(norm)):
+        if bool(finite):
             self.optimiser.step()
             self._balance(result.loads)
             self.average.update(self.model, self.step - 1)
@@ -250,7 +252,7 @@ class Trainer:
             self.evaluate()
 
     def _write_step(self, parts: list[dict[str, torch.Tensor]], loads: torch.Tensor) -> None:
-        means = {name: float(torch.stack([part[name].float() for part in parts]).mean()) for name in parts[0]}
+        means = {name: float(torch.stack([part[name].float() for part in parts]).nanmean()) for name in parts[0]}
         stage = self.recipe.stage(self.progress)
         self.log.write(
             "step", step=self.step, hours=self.hours, size=stage.size, rate=self.optimiser.param_groups[0]["lr"],

@@ -9,8 +9,8 @@ from .arguments import PICTURE_FORMATS, add_engine_arguments, check_suffix
 
 HELP = "clicks on the photograph in the package -> one picture"
 
-# x, y, positive: the cup's inside; not the table that came along; the rest of its rim; not the saucer.
-CLICKS = ((290, 110, True), (110, 60, False), (415, 25, False), (393, 90, True))
+# x, y, positive: the cup's inside; not the table that came along; the cup's wall; the rest of its rim.
+CLICKS = ((290, 110, True), (110, 60, False), (330, 207, True), (385, 60, True))
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
