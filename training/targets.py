@@ -10,13 +10,12 @@ from .region_table import MAX_REGIONS, RegionTable
 _SMALLEST_AREA = 0.002  # share of the image; augmentation may zoom in on it
 _LARGEST_AREA = 0.6
 _MAX_UNION = 4
-_INTERIOR = 3.0  # how much more often a region inside the image is drawn than one that its border cuts
 
 
 def sample_target(table: RegionTable, generator: np.random.Generator) -> NDArray[np.int64]:
     """Ids of one random target: a group, a single region, or a connected union of two to four neighbours.
 
-    Single regions are drawn in proportion to the root of their area, those inside the image more often.
+    Single regions are drawn in proportion to the root of their area, those inside the image twice as often.
     An empty array means that the map offers nothing.
     """
     areas = table.areas
@@ -27,7 +26,7 @@ def sample_target(table: RegionTable, generator: np.random.Generator) -> NDArray
         return table.groups[0]
     if candidates.size == 0:
         return table.groups[0] if table.groups else np.zeros(0, dtype=np.int64)
-    weights = np.sqrt(areas[candidates]) * np.where(table.interior[candidates], _INTERIOR, 1.0)
+    weights = np.sqrt(areas[candidates]) * np.where(table.interior[candidates], 2.0, 1.0)
     first = int(generator.choice(candidates, p=weights / weights.sum()))
     if kind < 0.75:
         return np.array([first])

@@ -252,6 +252,7 @@ class Trainer:
             self.evaluate()
 
     def _write_step(self, parts: list[dict[str, torch.Tensor]], loads: torch.Tensor) -> None:
+        # Of the steps whose values are numbers: "skipped" tells of the others.
         means = {name: float(torch.stack([part[name].float() for part in parts]).nanmean()) for name in parts[0]}
         stage = self.recipe.stage(self.progress)
         self.log.write(
