@@ -35,7 +35,7 @@ def squared_distances(regions: Tensor) -> Tensor:
     return torch.minimum(torch.cat(parts, dim=1), border)
 
 
-@torch.compiler.disable  # so that a compiled squared_distances reads its result 2 * width times, and not its two scans
+@torch.compiler.disable  # else the compiled minimum over x' combines the two scans anew for each pair (x, x')
 def _distance_along_columns(regions: Tensor) -> Tensor:
     """Distance to the nearest pixel outside the region in the same column, int32 [B, H, W]; the frame counts."""
     height = regions.shape[1]

@@ -14,7 +14,6 @@ from torch import Tensor
 
 from ..models import Inter2Former
 from ..models.configuration import PATCH_SIZE
-from .batched_clicks import batched_clicks
 from .batched_encoding import (
     BatchFeatures,
     Plans,
@@ -76,7 +75,10 @@ class ClickRounds:
         self._encode = wrap(self._encode_images)
         self._tokens = wrap(self._predict_tokens)
         self._draw = wrap(self._draw_masks)
-        self._batched_clicks = wrap(batched_clicks)
+        if device.type != "cpu":  # where `click` calls it; the import brings torch.compile's machinery, 1.5 seconds
+            from .batched_clicks import batched_clicks
+
+            self._batched_clicks = wrap(batched_clicks)
 
     def autocast(self) -> AbstractContextManager[Any]:
         """Reduced precision for the matrix products, unless float32 was asked for."""
