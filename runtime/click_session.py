@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from . import labels as label_rules
 from .box import Box, whole
 from .click import Click, make_click
+from .islands import drop_islands
 from .packed_labels import PackedLabels
 
 if TYPE_CHECKING:
@@ -59,13 +60,17 @@ class ClickSession:
     """
 
     def __init__(
-        self, image: EncodedImage, enforce_clicks: bool = True, labels: NDArray[np.uint8] | None = None
+        self,
+        image: EncodedImage,
+        enforce_clicks: bool = True,
+        labels: NDArray[np.uint8] | None = None,
+        drop_islands: bool = True,
     ) -> None:
         """Begin without clicks.
 
         Args:
             image: what is clicked on.
-            enforce_clicks: see the class.
+            enforce_clicks, drop_islands: see the class.
             labels: the label map to begin with and to come back to, such as another session's `labels`: uint8
                 [height, width] in model pixels (`image.geometry.extent`); by default everything is unknown.
 
@@ -74,6 +79,7 @@ class ClickSession:
         """
         self.image = image
         self.enforce_clicks = enforce_clicks
+        self.drop_islands = drop_islands
         self._lock = threading.Lock()
         self._start = _begin(image, labels)
         self._state = self._start
@@ -163,7 +169,8 @@ class ClickSession:
     def logits(self) -> NDArray[np.float32]:
         """The model's logits in the original image, float32 [height, width]; computed anew at every access.
 
-        Positive means object. Where the model did not look, and before the first click: outside_logit (-100).
+        Positive means object; where an island was dropped, the sign is turned. Where the model did not look, and before
+        the first click: outside_logit (-100).
         """
         decoded = self._state.decoded
         outside = self.image.segmenter.manifest.outside_logit
@@ -194,6 +201,10 @@ class ClickSession:
         region = label_rules.region_of_interest(labels, state.interesting.hull(disc))
         decoded = segmenter.decode_region(self.image, labels, region, touched=disc if state.unknown else None)
         positive = decoded.logits > 0
+        if self.drop_islands:
+            clicked = labels[decoded.box.slices] == label_rules.DEFINITE_FOREGROUND
+            logits, positive = drop_islands(decoded.logits, positive, clicked)
+            decoded = decoded._replace(logits=logits)
         interesting = label_rules.apply_prediction(labels, region, positive, decoded.box)
         before = PackedLabels.pack(state.labels, state.interesting)
         return _State(labels, interesting, False, (*state.clicks, click), (*state.before, before), decoded, positive)

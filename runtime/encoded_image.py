@@ -62,11 +62,13 @@ class EncodedImage:
             raise ArgumentError(f"labels: expected values from 0 to {DEFINITE_FOREGROUND}, found {highest}")
         return labels
 
-    def session(self, enforce_clicks: bool = True, labels: NDArray[np.uint8] | None = None) -> ClickSession:
+    def session(
+        self, enforce_clicks: bool = True, labels: NDArray[np.uint8] | None = None, drop_islands: bool = True
+    ) -> ClickSession:
         """A new session of clicks on this image; see ClickSession."""
         from .click_session import ClickSession
 
-        return ClickSession(self, enforce_clicks=enforce_clicks, labels=labels)
+        return ClickSession(self, enforce_clicks, labels, drop_islands)
 
     def save(self, path: str | Path, source: str = "") -> None:
         """Write to an .npz file (exactly at `path`; replaced in one step, so a half-written one is never seen).

@@ -20,7 +20,8 @@ class Predictor:
     """One image at a time, all points at once. Not to be shared by threads: `set_image` changes what `predict` sees.
 
     Unlike a ClickSession it has no memory: the points of one `predict` lead to one run of the decoder, as if they had
-    been clicked together. Give the low-resolution logits back as `mask_input` to build on an earlier answer.
+    been clicked together. Give the low-resolution logits back as `mask_input` to build on an earlier answer. Masks are
+    the model's: neither are clicks enforced in them, nor islands dropped (see ClickSession).
     """
 
     def __init__(self, segmenter: Segmenter) -> None:

@@ -26,18 +26,19 @@ from inter2former_onnx.evaluation.protocol import evaluate_object  # noqa: E402
 from inter2former_onnx.evaluation.targets import Target  # noqa: E402
 
 
-@pytest.mark.parametrize("enforce", [True, False])
-def test_the_bundle_answers_as_the_runtime_does(tmp_path: Path, enforce: bool) -> None:
+@pytest.mark.parametrize("enforce, islands", [(True, True), (False, True), (True, False), (False, False)])
+def test_the_bundle_answers_as_the_runtime_does(tmp_path: Path, enforce: bool, islands: bool) -> None:
     bundle = write_fake_bundle(tmp_path / "bundle")
-    settings = pickle.loads(pickle.dumps(BundleSettings(bundle, enforce)))
+    settings = pickle.loads(pickle.dumps(BundleSettings(bundle, enforce, islands)))
     image, _ = scene(1)
     session = settings.open(1).encode(image).session()
-    expected = Segmenter(bundle, threads=1).encode(image).session(enforce_clicks=enforce)
+    expected = Segmenter(bundle, threads=1).encode(image).session(enforce, drop_islands=islands)
     for x, y, positive in ((20, 20, True), (50, 10, False), (3, 40, False)):
         np.testing.assert_array_equal(session.click(x, y, positive), expected.click(x, y, positive))
     description = settings.describe()
-    assert description["bundle_id"] == Segmenter(bundle).manifest.id and description["enforce_clicks"] is enforce
-    assert ("not enforced" in settings.name) is not enforce
+    assert description["bundle_id"] == Segmenter(bundle).manifest.id
+    assert description["enforce_clicks"] is enforce and description["drop_islands"] is islands
+    assert ("not enforced" in settings.name) is not enforce and ("islands kept" in settings.name) is not islands
 
 
 def test_a_bundle_that_is_not_there(tmp_path: Path) -> None:

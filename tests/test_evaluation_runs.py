@@ -225,6 +225,7 @@ def test_another_run_is_not_mixed_in(tmp_path: Path, bundle: Path, capsys: pytes
     for change, name in (
         (["--clicks", "3"], "clicks"),
         (["--no-enforce-clicks"], "method"),
+        (["--keep-islands"], "method"),
         (["--threads", "2"], "thr"),
     ):
         assert cli.main(arguments(data, out, bundle, *change)) == 2

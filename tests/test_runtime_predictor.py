@@ -60,7 +60,7 @@ def test_points(segmenter: Segmenter, predictor: Predictor) -> None:
 
 
 def test_first_point_equals_a_sessions_first_click(segmenter: Segmenter, predictor: Predictor) -> None:
-    session = segmenter.encode(IMAGE).session(enforce_clicks=False)
+    session = segmenter.encode(IMAGE).session(enforce_clicks=False, drop_islands=False)
     masks, _, _ = predictor.predict([[10, 20]], [1])
     np.testing.assert_array_equal(masks[0], session.click(10, 20))
 

@@ -18,6 +18,7 @@ from inter2former_onnx.runtime import Click, ClickSession, EncodedImage, Segment
 from inter2former_onnx.runtime import click_session as module
 from inter2former_onnx.runtime.geometry import Geometry
 from inter2former_onnx.runtime.labels import region_of_interest
+from island_oracle import islands_of
 
 BACKGROUND = np.array([0, 1, 1, 2, 4], dtype=np.uint8)
 FOREGROUND = np.array([0, 2, 3, 3, 4], dtype=np.uint8)
@@ -39,7 +40,7 @@ def image(segmenter: Segmenter) -> EncodedImage:
     return segmenter.encode(photograph(70, 50))
 
 
-def plain_session(image: EncodedImage, clicks: Sequence[Click]) -> tuple[np.ndarray, np.ndarray]:
+def plain_session(image: EncodedImage, clicks: Sequence[Click], drop_islands: bool) -> tuple[np.ndarray, np.ndarray]:
     """(labels, logits in the original image) after all clicks, by whole-map definitions."""
     mode = image.segmenter.manifest.geometry.mode
     geometry = Geometry(image.height, image.width, SIZE, 32, mode)
@@ -53,6 +54,8 @@ def plain_session(image: EncodedImage, clicks: Sequence[Click]) -> tuple[np.ndar
         box = region_of_interest(labels)
         logits = np.full((height, width), -100, dtype=np.float32)
         logits[box.slices] = expected_logits(image.arrays["embed"][:, :, 0], labels)[box.slices]
+        if drop_islands:
+            logits = np.where(islands_of(logits, labels == 4), -logits, logits)
         back = geometry.logits(logits, region_of_interest(np.ones_like(labels)), -100.0)
         labels = np.where(logits > 0, FOREGROUND[labels], BACKGROUND[labels])
     return labels, back
@@ -66,12 +69,15 @@ POINTS = st.tuples(st.floats(0, 49.99), st.floats(0, 69.99), st.booleans())
 
 
 @settings(deadline=None, max_examples=25)
-@given(st.lists(POINTS, min_size=1, max_size=5))
-def test_clicks_follow_the_published_loop(image: EncodedImage, points: list[tuple[float, float, bool]]) -> None:
-    session = image.session(enforce_clicks=False)
+@given(st.lists(POINTS, min_size=1, max_size=5), st.booleans())
+def test_clicks_follow_the_published_loop(
+    image: EncodedImage, points: list[tuple[float, float, bool]], drop_islands: bool
+) -> None:
+    """And with islands dropped the same loop, whose predictions are without them."""
+    session = image.session(enforce_clicks=False, drop_islands=drop_islands)
     for x, y, positive in points:
         mask = session.click(x, y, positive)
-    labels, logits = plain_session(image, session.clicks)
+    labels, logits = plain_session(image, session.clicks, drop_islands)
     np.testing.assert_array_equal(session.labels, labels)
     np.testing.assert_allclose(session.logits, logits, atol=1e-4)
     sure = abs(logits) > 1e-4
@@ -304,6 +310,22 @@ def test_enforced_clicks_hold_in_the_mask(segmenter: Segmenter, height: int, wid
         expected = np.where(labels == 4, True, np.where(labels == 0, False, model_mask))
         np.testing.assert_array_equal(mask, expected)
         assert mask[click[1], click[0]] == click[2]
+
+
+def test_islands_are_no_part_of_the_mask_until_clicked(image: EncodedImage) -> None:
+    labels = np.ones(image.geometry.extent, dtype=np.uint8)
+    labels[:16, :16], labels[48:64, 32:48] = 3, 2  # the "model" is sure of the first token and hardly of the second
+    dropping, keeping = image.session(labels=labels), image.session(labels=labels, drop_islands=False)
+    island = keeping.click(8, 8) & ~dropping.click(8, 8)
+    assert island.any() and dropping.mask[8, 8]
+    np.testing.assert_array_equal(dropping.mask | island, keeping.mask)
+    assert (keeping.labels[48:64, 32:48] == 3).all() and (dropping.labels[48:64, 32:48] == 1).all()
+    assert (abs(keeping.logits) == abs(dropping.logits)).all() and (dropping.logits[island] < 0).all()
+    x, y = (int(place.mean()) for place in np.nonzero(island)[::-1])
+    assert dropping.click(x, y)[y, x]
+    dropping.undo()
+    assert not dropping.mask[island].any()
+    assert image.session(labels=labels).preview(8, 8).sum() == dropping.mask.sum()
 
 
 def test_positive_and_negative_click_on_one_pixel(image: EncodedImage) -> None:

@@ -57,7 +57,7 @@ def test_replays_the_recorded_session(
 ) -> None:
     bundle = request.getfixturevalue("mini_bundle" if routing == "boundary" else "mini_bundle_roi")
     recorded = reference("session_exact" if routing == "boundary" else "session_roi")
-    session = Segmenter(bundle, threads=2).encode(reference_image).session(enforce_clicks=False)
+    session = Segmenter(bundle, threads=2).encode(reference_image).session(enforce_clicks=False, drop_islands=False)
     sure_labels = np.ones((MINI_SIZE, MINI_SIZE), dtype=bool)
     as_recorded = True
     for i, (y, x, positive) in enumerate(recorded["clicks"].tolist()):
@@ -148,7 +148,7 @@ def test_first_click_equals_its_plain_form(
     segmenter: Segmenter, encoded: EncodedImage, place: tuple[float, float], positive: bool
 ) -> None:
     """What the encoder computed about the map without clicks stands in for computing it anew."""
-    session = encoded.session(enforce_clicks=False)
+    session = encoded.session(enforce_clicks=False, drop_islands=False)
     row, column = encoded.geometry.model_pixel(place[1], place[0])
     labels = session.labels
     label_rules.draw_click(labels, row, column, positive, segmenter.manifest.click_radius)

@@ -29,6 +29,7 @@ from inter2former_onnx.training.label_maps import (  # noqa: E402
 )
 from inter2former_onnx.training.losses import (  # noqa: E402
     balance_loss,
+    box_losses,
     code_information,
     code_loss,
     expert_load,
@@ -41,8 +42,16 @@ DATA = Path(__file__).parent / "data"
 def small_config(**changes: object) -> ModelConfig:
     """A model of the tiny preset's shape at a fraction of its size, for 96 x 96 pixels."""
     values = load_config("tiny").to_dict()
-    values["backbone"].update(depth=2, embed_dim=32, num_heads=2, out_indices=[0, 1], final_embed_dim=32,
-                              window_size=4, downsample_sizes=[32], img_size=64)
+    values["backbone"].update(
+        depth=2,
+        embed_dim=32,
+        num_heads=2,
+        out_indices=[0, 1],
+        final_embed_dim=32,
+        window_size=4,
+        downsample_sizes=[32],
+        img_size=64,
+    )
     values["edge_detector"]["dims"] = [4, 4, 8, 32]
     values["neck"].update(embed_dim=32, ref_dims=[4, 8, 16, 32], num_heads=4, downscale=2)
     values["decode_head"]["embed_dim"] = 32
@@ -112,8 +121,12 @@ def test_edge_channels_show_the_configured_size() -> None:
     model = Inter2Former(small_config())
     inputs = torch.randn(1, 3, 96, 96, generator=torch.Generator().manual_seed(2))
     at_size = edge_channels(model, inputs)
-    assert torch.equal(at_size, model.edge_detector.canny(
-        torch.clamp((inputs * model.edge_detector.std + model.edge_detector.mean) / 255.0, 0.0, 1.0)))
+    assert torch.equal(
+        at_size,
+        model.edge_detector.canny(
+            torch.clamp((inputs * model.edge_detector.std + model.edge_detector.mean) / 255.0, 0.0, 1.0)
+        ),
+    )
     small = edge_channels(model, inputs[..., :48, :48])
     norms = small.pow(2).sum((2, 3)).sqrt()
     torch.testing.assert_close(norms, torch.full((1, 5), 0.5), atol=1e-4, rtol=0)
@@ -167,6 +180,29 @@ def test_focal_loss_looks_at_what_is_wrong() -> None:
     elsewhere = targets.clone()
     elsewhere[:, 5, 5] = False  # what lies outside the box does not count
     assert float(mask_losses(logits.detach(), targets, elsewhere, ones)[1][1]) < 1e-6
+
+
+def test_two_drawings_of_an_object_agree_or_pay_per_pixel_of_it() -> None:
+    first = torch.full((4, 64, 64), -9.0)
+    for index, side in enumerate((64, 32, 32, 4)):
+        first[index, :side, :side] = 9.0
+    second = first.clone()
+    second[:3] = torch.where(first[:3] > 0, 7.0, -9.0)
+    second[2, 40, 40] = -100.0  # outside its box
+    first.requires_grad_()
+    second.requires_grad_()
+    inside = torch.ones(4, 64, 64, dtype=torch.bool)
+    inside[2, 36:] = False
+    losses = box_losses(first, second, inside)
+    losses.sum().backward()
+    p, q = 1.0 / (1.0 + np.exp(-np.array([9.0, 7.0])))
+    # The divergence is that of Bernoulli distributions, both ways; an object a quarter as large weighs the same.
+    both_ways = (p - q) * (np.log(p / q) - np.log((1 - p) / (1 - q)))
+    np.testing.assert_allclose(losses[:3].detach().numpy(), both_ways, rtol=1e-2)
+    assert float(losses[3].detach()) == 0.0
+    assert first.grad is not None and second.grad is not None
+    assert float(first.grad[0, 0, 0]) > 0 > float(second.grad[0, 0, 0])
+    assert float(second.grad[2, 40, 40]) == 0.0
 
 
 def test_code_information_tells_collapse_from_use() -> None:

@@ -33,6 +33,7 @@ class LossWeights:
         balance: even use of experts.
         same_region: tokens of one region alike (see batched_encoding).
         agreement: masks of the dense mode like those of the dynamic mode, in rounds that run in dense mode.
+        boxes: masks of the same tokens alike in whichever box they are drawn, in all other rounds.
     """
 
     focal: float = 1.0
@@ -46,6 +47,7 @@ class LossWeights:
     balance: float = 0.02
     same_region: float = 0.3
     agreement: float = 5.0
+    boxes: float = 1.0
 
 
 def boundary_weights(targets: Tensor, extra: float) -> Tensor:
@@ -121,6 +123,23 @@ def agreement_losses(logits: Tensor, model_logits: Tensor) -> Tensor:
     entropy = F.binary_cross_entropy_with_logits(logits, wanted, reduction="none")
     least = F.binary_cross_entropy_with_logits(model_logits, wanted, reduction="none")
     return (entropy - least).mean((1, 2))
+
+
+def box_losses(logits: Tensor, others: Tensor, inside: Tensor) -> Tensor:
+    """Divergence of two drawings of each object, per pixel of the object: float32 [B].
+
+    GroupNorm's statistics are those of the box that is drawn, so one object comes out differently in another box,
+    small ones most: a mean over the picture would hardly see them. Divergence both ways (Jeffreys'), with gradients
+    for both: (p - q) (logit p - logit q).
+
+    Args:
+        logits, others: float32 [B, T, T].
+        inside: bool [B, T, T], what both boxes hold.
+    """
+    p, q = torch.sigmoid(logits), torch.sigmoid(others)
+    area = (torch.maximum(p, q) * inside).sum((1, 2)).detach()
+    divergence = ((p - q) * (logits - others)).where(inside, 0.0)
+    return divergence.sum((1, 2)) / area.clamp(min=float(PATCH_SIZE**2))
 
 
 def localisation_losses(localisation: Tensor, targets: Tensor) -> Tensor:

@@ -40,6 +40,7 @@ from .losses import (
     agreement_losses,
     block_losses,
     boundary_weights,
+    box_losses,
     click_losses,
     expert_load,
     localisation_losses,
@@ -103,9 +104,7 @@ class ClickRounds:
         features = encode_batch(self.model, inputs, channels, plans)
         return features.embed, features.edges
 
-    def _predict_tokens(
-        self, embed: Tensor, labels: Tensor, dense: Tensor
-    ) -> tuple[Tensor, Tensor, list[BlockRecord]]:
+    def _predict_tokens(self, embed: Tensor, labels: Tensor, dense: Tensor) -> tuple[Tensor, Tensor, list[BlockRecord]]:
         objects = labels.shape[0] // embed.shape[0]
         tokens, records = neck_forward(self.model.neck, per_object(embed, objects), labels, dense)
         return tokens, localise(self.model.decode_head, tokens), records
@@ -212,7 +211,8 @@ class ClickRounds:
 
         In dense mode every token is a boundary token, the whole map is drawn, and beside the target the mask has to
         agree with what the dynamic mode draws of the same label map: the modes share every weight, but their
-        attention and their GroupNorms see different tokens.
+        attention and their GroupNorms see different tokens. In other rounds the mask is drawn twice, in its box and in
+        the whole map (which is what dense mode draws), and the two have to agree inside the box.
 
         Returns:
             logits [B, T, T], weighted losses (per object [B] or scalar), experts' loads [blocks, E].
@@ -225,7 +225,11 @@ class ClickRounds:
             logits = self._draw(tokens, features.edges, boxes)
         inside = box_mask(boxes * PATCH_SIZE, targets.shape[-1])
         entropy, focal, overlap = mask_losses(logits, targets, inside, near)
-        agreement = torch.zeros_like(entropy)
+        agreement, alike = torch.zeros_like(entropy), torch.zeros_like(entropy)
+        if not dense and weights.boxes:
+            with self.autocast():
+                others = self._draw(tokens, features.edges, self._whole_boxes(targets))
+            alike = weights.boxes * box_losses(logits, others, inside)
         if dense:
             with torch.no_grad():
                 dynamic, _, _ = self.predict(features, labels)
@@ -238,6 +242,7 @@ class ClickRounds:
             "localisation": weights.localisation * localisation_losses(localisation, targets),
             "blocks": block_losses(records, weights),
             "agreement": agreement,
+            "boxes": alike,
         }
         return logits, losses, torch.stack([expert_load(record) for record in records]).detach()
 

@@ -15,16 +15,25 @@ from ...runtime import ClickSession, EncodedImage, Segmenter
 
 @dataclass(frozen=True)
 class BundleSettings:
-    """A bundle's folder (None: the one that ships), and whether clicked pixels always get what the click said."""
+    """A bundle's folder (None: the one that ships), and how its sessions make masks (see ClickSession)."""
 
     bundle: Path | None
-    enforce_clicks: bool
+    enforce_clicks: bool = True
+    drop_islands: bool = True
 
     @property
     def name(self) -> str:
-        """The bundle's folder, with a mark where clicks are not enforced."""
+        """The bundle's folder, with a mark where sessions are not as they are by default."""
         name = "shipped bundle" if self.bundle is None else self.bundle.resolve().name
-        return name if self.enforce_clicks else f"{name} (clicks not enforced)"
+        marks = [
+            mark
+            for mark, default in (
+                ("clicks not enforced", self.enforce_clicks),
+                ("islands kept", self.drop_islands),
+            )
+            if not default
+        ]
+        return f"{name} ({', '.join(marks)})" if marks else name
 
     def describe(self) -> dict[str, Any]:
         """Which bundle, by its files' contents, and how it runs."""
@@ -34,6 +43,7 @@ class BundleSettings:
             "method": "bundle",
             "bundle_id": manifest.id,
             "enforce_clicks": self.enforce_clicks,
+            "drop_islands": self.drop_islands,
             "ops": segmenter.ops,
             "onnxruntime": onnxruntime.__version__,
             "size": manifest.geometry.size,
@@ -42,30 +52,30 @@ class BundleSettings:
 
     def open(self, threads: int) -> OpenedBundle:
         """The bundle with all its graphs loaded."""
-        method = OpenedBundle(Segmenter(self.bundle, threads=threads), self.enforce_clicks)
+        method = OpenedBundle(Segmenter(self.bundle, threads=threads), self)
         method.encode(np.zeros((64, 64, 3), np.uint8)).session().click(32, 32)
         return method
 
 
 class OpenedBundle:
-    """A Segmenter whose sessions enforce clicks, or not."""
+    """A Segmenter whose sessions are as the settings say."""
 
-    def __init__(self, segmenter: Segmenter, enforce_clicks: bool) -> None:
+    def __init__(self, segmenter: Segmenter, settings: BundleSettings) -> None:
         self._segmenter = segmenter
-        self._enforce_clicks = enforce_clicks
+        self._settings = settings
 
     def encode(self, image: NDArray[np.uint8]) -> BundleImage:
         """See `Method`."""
-        return BundleImage(self._segmenter.encode(image), self._enforce_clicks)
+        return BundleImage(self._segmenter.encode(image), self._settings)
 
 
 @dataclass(frozen=True)
 class BundleImage:
-    """An encoded image that remembers whether to enforce clicks."""
+    """An encoded image that remembers the settings."""
 
     image: EncodedImage
-    enforce_clicks: bool
+    settings: BundleSettings
 
     def session(self) -> ClickSession:
         """See `Encoded`."""
-        return self.image.session(enforce_clicks=self.enforce_clicks)
+        return self.image.session(self.settings.enforce_clicks, drop_islands=self.settings.drop_islands)

@@ -71,6 +71,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="store_false",
         help="take the model's masks as they are, even where they contradict a click",
     )
+    method.add_argument(
+        "--keep-islands",
+        dest="drop_islands",
+        action="store_false",
+        help="leave unclicked pieces in the masks of which the model is not sure",
+    )
     method.add_argument("--sam-encoder", type=Path, metavar="FILE", help="ONNX image encoder of a SAM-style model")
     method.add_argument("--sam-decoder", type=Path, metavar="FILE", help="its mask decoder, of the official export")
     method.add_argument(
@@ -162,4 +168,4 @@ def _method(name: str, args: argparse.Namespace) -> MethodSettings:
         return SamSettings(args.sam_encoder, args.sam_decoder, args.sam_pixels, args.sam_size)
     from ..evaluation.methods.bundle import BundleSettings
 
-    return BundleSettings(args.bundle, args.enforce_clicks)
+    return BundleSettings(args.bundle, args.enforce_clicks, args.drop_islands)
