@@ -33,7 +33,6 @@ from .storage import STORAGES, round_weights, store_as_float16
 
 FORMAT = "inter2former-bundle"
 FORMAT_VERSION = 1
-CLICK_RADIUS = 5
 ABANDONED_SECONDS = 24 * 3600
 PRECISIONS = ("float32", "int8")
 EXTERNAL_BYTES = 4 << 20  # a graph with more weights than this keeps them in a file beside it
@@ -162,7 +161,7 @@ def _write_bundle(
         "geometry": {**config.to_dict()["geometry"], "patch_size": PATCH_SIZE},
         "routing": config.routing,
         "uncertainty_kernel_size": config.neck.uncertainty_kernel_size,
-        "click_radius": CLICK_RADIUS,
+        "click_radius": config.click_radius,
         "outside_logit": OUTSIDE_LOGIT,
         "precision": precision,
         **quantisation,

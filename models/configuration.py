@@ -108,7 +108,10 @@ class GeometryConfig:
 
 @dataclass(frozen=True)
 class ModelConfig:
-    """All that determines what the model computes, but the weights. The defaults are the published ViT-B model."""
+    """All that determines what the model computes, but the weights. The defaults are the published ViT-B model.
+
+    `click_radius` is that of a click's disc in the label map, in pixels of the input (docs/model.md 4).
+    """
 
     edge_detector: EdgeDetectorConfig = field(default_factory=EdgeDetectorConfig)
     backbone: BackboneConfig = field(default_factory=BackboneConfig)
@@ -119,6 +122,7 @@ class ModelConfig:
     mean: tuple[float, float, float] = (123.675, 116.28, 103.53)
     std: tuple[float, float, float] = (58.395, 57.12, 57.375)
     geometry: GeometryConfig = field(default_factory=GeometryConfig)
+    click_radius: int = 5
 
     def __post_init__(self) -> None:
         _check(self)
@@ -133,7 +137,7 @@ class ModelConfig:
 
         Args:
             values: the blocks `edge_detector`, `backbone`, `neck`, `decode_head` and, optionally, `routing`,
-                `channel_order`, `mean`, `std`, `geometry`. What is left out has the published value.
+                `channel_order`, `mean`, `std`, `geometry`, `click_radius`. What is left out has the published value.
             source: named in errors.
 
         Raises:
@@ -148,7 +152,7 @@ class ModelConfig:
             "decode_head": DecodeHeadConfig,
             "geometry": GeometryConfig,
         }
-        scalars = ("routing", "channel_order", "mean", "std")
+        scalars = ("routing", "channel_order", "mean", "std", "click_radius")
         unknown = sorted(set(values) - set(blocks) - set(scalars))
         if unknown:
             known = ", ".join([*blocks, *scalars])
@@ -164,6 +168,8 @@ class ModelConfig:
         for name in ("routing", "channel_order"):
             if name in values:
                 arguments[name] = _coerce(values[name], "", f"{source}: {name}")
+        if "click_radius" in values:
+            arguments["click_radius"] = _coerce(values["click_radius"], 0, f"{source}: click_radius")
         if "edge_detector" in arguments and "dims" not in values["edge_detector"]:
             # The published rule: a quarter of the channels per level, ending at the embedding's width.
             head = arguments.get("decode_head", DecodeHeadConfig())
@@ -283,6 +289,10 @@ def _check(config: ModelConfig) -> None:
         geometry.mode in get_args(GeometryMode), f"geometry.mode must be 'square' or 'fit', found {geometry.mode!r}"
     )
     require(geometry.size % PATCH_SIZE == 0, f"geometry.size must be a multiple of {PATCH_SIZE}, found {geometry.size}")
+    require(
+        0 <= config.click_radius <= geometry.size,
+        f"click_radius must be 0 to {geometry.size} pixels, found {config.click_radius}",
+    )
     require(len(config.mean) == 3 and len(config.std) == 3, "mean and std must have three values each")
     require(backbone.in_dim == 3, f"backbone.in_dim must be 3, found {backbone.in_dim}")
     require(backbone.patch_size == PATCH_SIZE, f"backbone.patch_size must be {PATCH_SIZE}, found {backbone.patch_size}")

@@ -219,15 +219,18 @@ class ClickSession:
         return mask
 
     def _enforce(self, mask: NDArray[np.bool_], state: _State) -> None:
-        """Give the pixels that land on a definite label what that label says; in place."""
+        """Give the pixels close to clicks what their labels say; in place."""
         geometry = self.image.geometry
-        radius = self.image.segmenter.manifest.click_radius
+        radius = self.image.segmenter.manifest.click_radius // 2
         # Definite labels exist in the discs of clicks only. The label map knows which click is the later one.
         for row, column in {geometry.model_pixel(click.y, click.x) for click in state.clicks}:
-            disc = label_rules.disc_box(row, column, radius, *state.labels.shape)
-            box = geometry.original_box(disc)
-            rows, columns = geometry.model_rows[box.top : box.bottom], geometry.model_columns[box.left : box.right]
-            labels = state.labels[rows[:, None], columns]
+            box = geometry.original_box(label_rules.disc_box(row, column, radius, *state.labels.shape))
+            rows, columns = (
+                geometry.model_rows[box.top : box.bottom, None],
+                geometry.model_columns[box.left : box.right],
+            )
+            close = (rows - row) ** 2 + (columns - column) ** 2 <= radius * radius
+            labels = state.labels[rows, columns]
             pixels = mask[box.slices]
-            pixels |= labels == label_rules.DEFINITE_FOREGROUND
-            pixels &= labels != label_rules.DEFINITE_BACKGROUND
+            pixels |= close & (labels == label_rules.DEFINITE_FOREGROUND)
+            pixels &= ~close | (labels != label_rules.DEFINITE_BACKGROUND)

@@ -304,10 +304,11 @@ def test_enforced_clicks_hold_in_the_mask(segmenter: Segmenter, height: int, wid
         click = (int(rng.integers(0, width)), int(rng.integers(0, height)), bool(rng.integers(0, 2)))
         mask, model_mask = enforced.click(*click), free.click(*click)
         np.testing.assert_array_equal(enforced.labels, free.labels)  # masks differ, never what the model is told
-        rows, columns = np.mgrid[:height, :width]
-        scale = image.geometry.scale
-        labels = enforced.labels[(rows * scale).astype(int), (columns * scale).astype(int)]
-        expected = np.where(labels == 4, True, np.where(labels == 0, False, model_mask))
+        rows, columns = (np.mgrid[:height, :width] * image.geometry.scale).astype(int)
+        labels = enforced.labels[rows, columns]
+        places = [image.geometry.model_pixel(c.y, c.x) for c in enforced.clicks]
+        close = np.any([(rows - y) ** 2 + (columns - x) ** 2 <= 2**2 for y, x in places], axis=0)
+        expected = np.where(close & (labels == 4), True, np.where(close & (labels == 0), False, model_mask))
         np.testing.assert_array_equal(mask, expected)
         assert mask[click[1], click[0]] == click[2]
 

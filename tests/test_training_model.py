@@ -64,7 +64,7 @@ def label_maps(size: int) -> torch.Tensor:
     """Sessions at four different stages: uint8 [4, size, size]."""
     labels = initial_labels(4, size, torch.device("cpu"))
     rows, columns = torch.tensor([20, 60, 48, 5]), torch.tensor([30, 90, 10, 80])
-    labels = draw_clicks(labels, click_discs(rows, columns, size), torch.tensor([True, True, False, True]))
+    labels = draw_clicks(labels, click_discs(rows, columns, size, 5), torch.tensor([True, True, False, True]))
     foreground = torch.zeros(4, size, size, dtype=torch.bool)
     foreground[0, 10:40, 20:50] = foreground[1, 50:80, 70:] = foreground[3, :20, 60:] = True
     labels[:2] = apply_predictions(labels[:2], foreground[:2])
@@ -151,7 +151,7 @@ def test_label_states_follow_the_fixture() -> None:
     labels = initial_labels(1, session["image"].shape[-1], torch.device("cpu"))
     for index, (y, x, positive) in enumerate(session["clicks"]):
         row, column = torch.tensor([int(scale * y)]), torch.tensor([int(scale * x)])
-        discs = click_discs(row, column, labels.shape[-1])
+        discs = click_discs(row, column, labels.shape[-1], 5)
         labels = draw_clicks(labels, discs, torch.tensor([bool(positive)]))
         assert np.array_equal(labels[0].numpy(), session[f"{index}_label_in"])
         labels = apply_predictions(labels, torch.from_numpy(session[f"{index}_logits"])[None] > 0)

@@ -298,7 +298,7 @@ def test_step_keeps_to_one_device(monkeypatch: pytest.MonkeyPatch) -> None:
     features = rounds.encode(inputs)
     targets = torch.ones(4, 64, 64, dtype=torch.bool, device=device)
     place = torch.zeros(4, dtype=torch.int64, device=device)
-    labels = draw_clicks(initial_labels(4, 64, device), click_discs(place, place, 64), place > 0)
+    labels = draw_clicks(initial_labels(4, 64, device), click_discs(place, place, 64, 5), place > 0)
     near = losses.boundary_weights(targets, 1.0)
     logits, terms, loads = rounds._learn(features, labels, targets, near, np.random.default_rng(0))
     assert {value.device for value in (logits, loads, *terms.values())} == {device}

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from ..evaluation.clicks import Click, simulate_click
 from ..evaluation.metrics import NOC_THRESHOLDS, iou, number_of_clicks
+from ..models.boundary_tokens import UNKNOWN
 from ..models.configuration import GeometryConfig
 from ..models.preprocess import Preprocess
 from ..progress import progress
@@ -89,7 +90,7 @@ def run_sessions(
         clicks: rounds of each session.
         size: model input in pixels.
         batch: targets side by side.
-        enforce: set pixels under definite labels in the mask, as `ClickSession` does by default.
+        enforce: set pixels close to clicks in the mask, as `ClickSession` does by default.
         keep_masks: keep every mask in the sessions.
     """
     geometry: GeometryConfig = dataclasses.replace(rounds.model.config.geometry, size=size)
@@ -115,19 +116,22 @@ def _run_chunk(
     inputs = torch.cat([preprocess(torch.from_numpy(target.image)) for target in targets]).to(device)
     features = rounds.encode(inputs)
     labels = initial_labels(len(targets), size, device)
+    close, radius = torch.zeros_like(labels, dtype=torch.bool), rounds.model.config.click_radius
     sessions = [Session(target.name) for target in targets]
     masks = [np.zeros_like(target.mask) for target in targets]
     for _ in range(clicks):
         found = [simulate_click(mask, target.mask) for mask, target in zip(masks, targets, strict=True)]
         scales = [size / _square(target.mask.shape, preprocess.divisor) for target in targets]
         places = torch.tensor([_place(click, scale) for click, scale in zip(found, scales, strict=True)], device=device)
-        labels = draw_clicks(labels, click_discs(places[:, 0], places[:, 1], size), places[:, 2] > 0)
+        labels = draw_clicks(labels, click_discs(places[:, 0], places[:, 1], size, radius), places[:, 2] > 0)
+        close |= click_discs(places[:, 0], places[:, 1], size, radius // 2)
         logits, _, records = rounds.predict(features, labels)
         usage.add(records)
         for index, (session, target, click) in enumerate(zip(sessions, targets, found, strict=True)):
             mask = original_mask(logits[index], target.mask.shape, preprocess.divisor)
             if enforce:
-                mask = _enforced(mask, labels[index].cpu().numpy(), scales[index])
+                enforced = torch.where(close[index], labels[index], UNKNOWN)
+                mask = _enforced(mask, enforced.cpu().numpy(), scales[index])
             masks[index] = mask
             session.clicks.append(click)
             session.overlaps.append(iou(mask, target.mask))

@@ -12,7 +12,6 @@ from ..models.dynamic_prompt_embedding import POSSIBLE_BACKGROUND
 
 DEFINITE_BACKGROUND = 0
 DEFINITE_FOREGROUND = 4
-CLICK_RADIUS = 5
 NOWHERE = -(10**6)  # row and column of "no click": its disc touches no pixel
 
 
@@ -21,7 +20,7 @@ def initial_labels(count: int, size: int, device: torch.device) -> Tensor:
     return torch.full((count, size, size), UNKNOWN, dtype=torch.uint8, device=device)
 
 
-def click_discs(rows: Tensor, columns: Tensor, size: int, radius: int = CLICK_RADIUS) -> Tensor:
+def click_discs(rows: Tensor, columns: Tensor, size: int, radius: int) -> Tensor:
     """Pixels no further than `radius` from each click. rows, columns: int64 [B] -> bool [B, size, size]."""
     axis = torch.arange(size, device=rows.device)
     down = (axis - rows[:, None]) ** 2

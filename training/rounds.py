@@ -169,7 +169,7 @@ class ClickRounds:
         for number in range(max(learnt) + 1):
             clicks = self.click(foreground, targets)
             rows, columns, positive = clicks[:, 0], clicks[:, 1], clicks[:, 2] > 0
-            labels = draw_clicks(labels, click_discs(rows, columns, size), positive)
+            labels = draw_clicks(labels, click_discs(rows, columns, size, self.model.config.click_radius), positive)
             if number in learnt:
                 dense = dense_share > 0.0 and bool(generator.random() < dense_share)
                 logits, losses, load = self._learn(features, labels, targets, near, generator, dense)
