@@ -46,7 +46,7 @@ def main() -> int:
 
 def compared(image: EncodedImage, target: Mask) -> list[tuple[float, float, float]]:
     """One session: IoU of dynamic with dense mask, of dynamic with target, of dense with target, after each click."""
-    session = image.session(enforce_clicks=False)
+    session = image.session(enforce_clicks=False, drop_islands=False)
     mask = np.zeros_like(target)
     rows: list[tuple[float, float, float]] = []
     for _ in range(SHOWN[-1]):
