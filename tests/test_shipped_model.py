@@ -59,7 +59,7 @@ def test_it_is_the_checkpoint_of_the_repository(segmenter: Segmenter) -> None:
     assert report.ok, "\n".join(report.lines())
 
 
-@pytest.mark.parametrize(("target", "after_five"), [(CUP, 0.9), (SAUCER, 0.6)], ids=["cup", "saucer"])
+@pytest.mark.parametrize(("target", "after_five"), [(CUP, 0.9), (SAUCER, 0.75)], ids=["cup", "saucer"])
 def test_clicks_lead_to_the_object(photograph: EncodedImage, target: NDArray[np.bool_], after_five: float) -> None:
     """The saucer with the cup on it, of two materials, takes more clicks."""
     session = photograph.session()

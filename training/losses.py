@@ -47,7 +47,7 @@ class LossWeights:
     balance: float = 0.02
     same_region: float = 0.3
     agreement: float = 5.0
-    boxes: float = 1.0
+    boxes: float = 5.0
 
 
 def boundary_weights(targets: Tensor, extra: float) -> Tensor:
