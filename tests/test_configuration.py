@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from conftest import DATA, mini_config_dict
+from conftest import DATA, MINI_SIZE, mini_config_dict
 from inter2former_onnx.errors import ConfigError
 from inter2former_onnx.models import ModelConfig, load_config
 
@@ -25,7 +25,7 @@ def test_published_arguments() -> None:
     assert (config.neck.attention_dim, config.neck.attention_heads, config.neck.ffn_dim) == (64, 2, 128)
     # What the file leaves out has the published value.
     assert config.routing == "boundary" and config.channel_order == "bgr"
-    assert (config.geometry.size, config.geometry.size_divisor) == (1024, 256)
+    assert (config.geometry.size, config.geometry.size_divisor, config.click_radius) == (1024, 256, 5)
 
 
 @pytest.mark.parametrize("routing", ["boundary", "roi"])
@@ -59,6 +59,9 @@ def changed(**blocks: dict[str, Any] | Any) -> dict[str, Any]:
         (changed(backbone={"out_indices": 3}), "expected a list of int, found 3"),
         (changed(backbone={"widow_size": 4}), "unknown key 'widow_size'"),
         (changed(colour="red"), "unknown key 'colour'"),
+        (changed(click_radius=-1), f"click_radius must be 0 to {MINI_SIZE} pixels, found -1"),
+        (changed(click_radius=2000), f"click_radius must be 0 to {MINI_SIZE} pixels, found 2000"),
+        (changed(click_radius=4.5), "click_radius: expected int, found 4.5"),
         (changed(routing="both"), "routing must be 'boundary' or 'roi', found 'both'"),
         (changed(std=[1.0, 0.0, 1.0]), "std[1] must be positive"),
         (changed(mean=[1.0]), "mean and std must have three values"),

@@ -54,7 +54,10 @@ def test_it_is_small_and_whole(segmenter: Segmenter) -> None:
 def test_it_is_the_checkpoint_of_the_repository(segmenter: Segmenter) -> None:
     pytest.importorskip("torch")
     from inter2former_onnx.export import verify_bundle
+    from inter2former_onnx.models import load_config
 
+    config = load_config("tiny")
+    assert segmenter.manifest.model == config.to_dict() and segmenter.manifest.click_radius == config.click_radius
     report = verify_bundle(segmenter.bundle, CHECKPOINT, read_image(DEMO_PHOTOGRAPH), clicks=3, threads=2)
     assert report.ok, "\n".join(report.lines())
 

@@ -25,14 +25,7 @@ class BundleSettings:
     def name(self) -> str:
         """The bundle's folder, with a mark where sessions are not as they are by default."""
         name = "shipped bundle" if self.bundle is None else self.bundle.resolve().name
-        marks = [
-            mark
-            for mark, default in (
-                ("clicks not enforced", self.enforce_clicks),
-                ("islands kept", self.drop_islands),
-            )
-            if not default
-        ]
+        marks = ["clicks not enforced"] * (not self.enforce_clicks) + ["islands kept"] * (not self.drop_islands)
         return f"{name} ({', '.join(marks)})" if marks else name
 
     def describe(self) -> dict[str, Any]:
