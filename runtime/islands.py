@@ -1,4 +1,4 @@
-"""Islands: pieces of a predicted mask away from all positive clicks, of which the model is not nearly as sure.
+"""Islands: pieces of a predicted mask that no positive click is in, and of which the model is not half as sure.
 
 A piece is an 8-connected component. The work is done on runs, the stretches of positive pixels within a row: a few
 hundred of them stand for the hundred thousand pixels of an object.
