@@ -227,7 +227,8 @@ def test_session_equals_the_inference_model() -> None:
     assert click is not None
     labels = torch.full((64, 64), 2, dtype=torch.uint8)
     axis = torch.arange(64)
-    disc = (axis[:, None] - click.row) ** 2 + (axis - click.column) ** 2 <= 25  # 64 x 64 padded: scale 1
+    radius = model.config.click_radius
+    disc = (axis[:, None] - click.row) ** 2 + (axis - click.column) ** 2 <= radius**2  # 64 x 64 padded: scale 1
     labels[disc] = 4
     logits = model.predict(torch.from_numpy(image), labels)
     differing = int(((logits[:60, :40] > 0).numpy() != sessions[0].masks[0]).sum())
