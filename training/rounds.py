@@ -226,14 +226,14 @@ class ClickRounds:
         inside = box_mask(boxes * PATCH_SIZE, targets.shape[-1])
         entropy, focal, overlap = mask_losses(logits, targets, inside, near)
         agreement, alike = torch.zeros_like(entropy), torch.zeros_like(entropy)
-        if not dense and weights.boxes:
-            with self.autocast():
-                others = self._draw(tokens, features.edges, self._whole_boxes(targets))
-            alike = weights.boxes * box_losses(logits, others, inside)
         if dense:
             with torch.no_grad():
                 dynamic, _, _ = self.predict(features, labels)
             agreement = weights.agreement * agreement_losses(logits, dynamic)
+        elif weights.boxes:
+            with self.autocast():
+                others = self._draw(tokens, features.edges, self._whole_boxes(targets))
+            alike = weights.boxes * box_losses(logits, others, inside)
         losses = {
             "entropy": entropy,
             "focal": weights.focal * focal,
