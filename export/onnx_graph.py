@@ -54,7 +54,7 @@ def trace(spec: GraphSpec) -> onnx.ModelProto:
     model: onnx.ModelProto = program.model_proto
     model.ir_version = IR_VERSION
     model.producer_name, model.producer_version, model.doc_string = "inter2former-onnx", "", ""
-    del model.metadata_props[:]
+    del model.metadata_props[:], model.graph.metadata_props[:]
     # The traced shapes of what depends on the box are placeholders (see DecoderGraph); onnxruntime infers its own.
     del model.graph.value_info[:]
     for node in model.graph.node:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import subprocess
+import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -51,6 +53,23 @@ def test_graphs_are_portable(mini_bundle: Path) -> None:
         assert {node.op_type for node in model.graph.node if node.domain == "inter2former"} <= defined
         assert {node.domain for node in model.graph.node} <= {"", "inter2former"}
         assert not any(node.doc_string or node.metadata_props for node in model.graph.node)
+        assert not model.metadata_props and not model.graph.metadata_props  # the exporter's notes on its own program
+
+
+def test_same_bytes_in_every_process(tmp_path: Path) -> None:
+    """Sets of strings are in another order in every process; nothing of that may reach the files."""
+    config = tmp_path / "mini.json"
+    config.write_text(json.dumps(mini_config_dict()))
+    identities = []
+    for seed in ("1", "2"):
+        out = tmp_path / seed
+        command = [sys.executable, "-m", "inter2former_onnx", "export", "--checkpoint", str(MINI)]
+        subprocess.run(
+            [*command, "--config", str(config), "--out", str(out)],
+            check=True, capture_output=True, cwd=tmp_path, env={**os.environ, "PYTHONHASHSEED": seed},
+        )
+        identities.append(json.loads((out / "manifest.json").read_text())["id"])
+    assert identities[0] == identities[1]
 
 
 @pytest.fixture(scope="module")

@@ -72,7 +72,9 @@ def LocalUpsample2x(
         op.Mul(op.Unsqueeze(inside, rest), band), op.Concat(blocks, op.Mul(block_rows, two), rest, axis=0)
     )
 
-    if op.GreaterOrEqual(op.Squeeze(out_channels), op.Constant(value_int=16)):
+    many_channels = op.GreaterOrEqual(op.Squeeze(out_channels), op.Constant(value_int=16))
+    image = op.Reshape(y, op.Concat(height, width, channels, axis=0))
+    if many_channels:
         # Many channels: nine products, rows doubled, columns doubled.
         taps = op.Reshape(op.Transpose(weight, perm=[2, 1, 3, 0]), op.Concat(three, channels, rest, axis=0))
         products = op.MatMul(op.Reshape(y, op.Concat(blocks, one, rest, channels, axis=0)), taps)
@@ -93,7 +95,6 @@ def LocalUpsample2x(
             ),
         )
         upsampled = op.MatMul(column_matrices, column_windowed)
-        beyond = op.ConstantOfShape(op.Concat(out_height, two, out_channels, axis=0))
     else:
         # Few channels: a product for each would leave vector units idle, so a matrix does the nine products and the
         # doubling of the columns for a whole block of pixels at once. It is the same for all blocks, as though the
@@ -112,13 +113,17 @@ def LocalUpsample2x(
             op.Transpose(op.Gather(spread, column_offsets2, axis=1), perm=[3, 2, 4, 1, 0, 5]),
             op.Concat(three, block_channels, rest, axis=0),
         )
-        image = op.Reshape(y, op.Concat(height, width, channels, axis=0))
         windowed = op.Reshape(
             op.Gather(image, column_windows2, axis=1), op.Concat(blocks, one, rest, block_channels, axis=0)
         )
         wide = op.Reshape(op.MatMul(windowed, mixing), op.Concat(triple_height, rest, axis=0))
         upsampled = op.MatMul(row_matrices, op.Gather(wide, row_index, axis=0))
 
+    # What those columns would contribute. (An If of its own: onnxscript orders the results of one by the hash of their
+    # names, which differs from process to process, and so would the bundle's files.)
+    if many_channels:
+        beyond = op.ConstantOfShape(op.Concat(out_height, two, out_channels, axis=0))
+    else:
         # Doubled columns -1 and 2 w': 265/256 of the border column, -9/256 of the one inside it.
         last = op.Sub(width, one)
         ends = op.Concat(zero, op.Min(one, last), op.Max(op.Sub(last, one), zero), last, axis=0)
