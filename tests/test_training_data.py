@@ -19,12 +19,13 @@ from inter2former_onnx.models import load_config  # noqa: E402
 from inter2former_onnx.training.augmentation import (  # noqa: E402
     AugmentationSettings,
     generated_shapes,
+    sample_colour,
     sample_view,
     warp,
 )
 from inter2former_onnx.training.batched_clicks import batched_clicks, squared_distances  # noqa: E402
 from inter2former_onnx.training.batches import BatchSampler  # noqa: E402
-from inter2former_onnx.training.clicks import simulate_clicks  # noqa: E402
+from inter2former_onnx.training.clicks import simulate_clicks, without_islands  # noqa: E402
 from inter2former_onnx.training.coco import read_coco  # noqa: E402
 from inter2former_onnx.training.evaluation_targets import development_targets, read_evaluation  # noqa: E402
 from inter2former_onnx.training.image_store import load  # noqa: E402
@@ -89,6 +90,40 @@ def test_batched_clicks_are_the_same_clicks() -> None:
     padded = np.pad(targets[5], 1).astype(np.uint8)
     exact = cv2.distanceTransform(padded, cv2.DIST_L2, cv2.DIST_MASK_PRECISE)[1:-1, 1:-1]
     np.testing.assert_allclose(distances[5].numpy(), exact**2, atol=1e-3)
+
+
+def test_distances_in_a_map_of_classes() -> None:
+    """One pass for several regions gives what a pass for each gives."""
+    generator = np.random.default_rng(6)
+    smooth = cv2.GaussianBlur(generator.random((23, 30)), (7, 7), 0)
+    classes = np.digitize(smooth, np.quantile(smooth, [0.3, 0.6])).astype(np.uint8)
+    found = squared_distances(torch.from_numpy(classes)[None])[0].numpy()
+    for region in (1, 2):
+        alone = squared_distances(torch.from_numpy(classes == region)[None])[0].numpy()
+        np.testing.assert_array_equal(found[classes == region], alone[classes == region])
+    assert (found[classes == 0] == 0).all() and (found[classes > 0] > 0).all()
+
+
+def test_islands_are_left_out_of_each_object_by_its_own_clicks() -> None:
+    logits = np.full((2, 12, 12), -4.0, dtype=np.float32)
+    logits[:, 1:4, 1:4], logits[:, 7:10, 7:10] = 4.0, 1.0
+    labels = np.full((2, 12, 12), 2, dtype=np.uint8)
+    labels[0, 2, 2] = labels[1, 8, 8] = 4
+    labels[0, 8, 8] = 0  # a negative click keeps nothing
+    found = without_islands(logits, logits > 0, labels, None)
+    assert found[0].sum() == 9 and found[0, 2, 2]  # the unsure piece goes
+    assert found[1].sum() == 18  # the other piece is surer than the clicked one, so both stay
+
+
+def test_hues_move_and_greys_stay() -> None:
+    plain = AugmentationSettings(grey=0.0)
+    changes = sample_colour(400, plain, np.random.default_rng(0))
+    mixed = changes[:, :, :3].sum(2)  # of (1, 1, 1): contrast and tint alone
+    turned = changes[:, :, :3] / mixed[:, :, None]
+    np.testing.assert_allclose(turned.sum(2), 1.0)
+    reds = turned[:, :, 0]
+    assert 0.05 < (reds[:, 1] - reds[:, 2]).std() < 0.6  # towards yellow and towards magenta
+    assert abs((reds[:, 1] - reds[:, 2]).mean()) < 0.05
 
 
 def test_packed_folder_reads_like_the_original(tmp_path: Path) -> None:

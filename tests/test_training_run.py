@@ -288,6 +288,7 @@ def test_step_keeps_to_one_device(monkeypatch: pytest.MonkeyPatch) -> None:
     model = Inter2Former(ModelConfig.from_dict(small_values()))
     plans = batched_encoding.window_plans(model, 64, CPU)
     rounds = ClickRounds(model.to(device), LossWeights(), device, torch.float32, False, None)
+    assert not torch.backends.cuda.cudnn_sdp_enabled()  # see ClickRounds
     rounds._plans[64] = tuple(batched_encoding._to(plan, device) for plan in plans)
     images = torch.zeros(2, 96, 96, 3, dtype=torch.uint8, device=device)
     maps = torch.zeros(2, 96, 96, dtype=torch.int16, device=device)

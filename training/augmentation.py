@@ -28,13 +28,13 @@ class AugmentationSettings:
         blob: share onto which another picture shows through a generated shape.
     """
 
-    plain: float = 0.35
-    smallest_view: float = 0.35
+    plain: float = 0.2
+    smallest_view: float = 0.3
     largest_view: float = 1.15
     flip: float = 0.5
-    rotate: float = 0.35
+    rotate: float = 0.5
     grey: float = 0.08
-    paste: float = 0.25
+    paste: float = 0.35
     blob: float = 0.1
 
 
@@ -140,10 +140,18 @@ def sample_colour(count: int, settings: AugmentationSettings, generator: np.rand
         saturation = 0.0 if generator.random() < settings.grey else math.exp(generator.normal(0.0, 0.25))
         contrast = math.exp(generator.normal(0.0, 0.25))
         tint = np.exp(generator.normal(0.0, 0.1, 3))
-        mix = saturation * np.eye(3) + (1.0 - saturation) * grey
+        hue = _about_grey(generator.normal(0.0, math.radians(20.0)))
+        mix = saturation * hue + (1.0 - saturation) * grey
         change[:, :3] = contrast * tint[:, None] * mix
         change[:, 3] = generator.normal(0.0, 0.2) + generator.normal(0.0, 0.05, 3)
     return changes
+
+
+def _about_grey(angle: float) -> Floats:
+    """Rotation of colours about the axis of greys, which moves hues: float64 [3, 3]; rows sum to 1 (Rodrigues)."""
+    grey = np.full((3, 3), 1.0 / 3.0)
+    cross = np.array([[0.0, -1.0, 1.0], [1.0, 0.0, -1.0], [-1.0, 1.0, 0.0]]) / math.sqrt(3.0)
+    return math.cos(angle) * (np.eye(3) - grey) + math.sin(angle) * cross + grey
 
 
 def change_colour(images: Tensor, changes: Tensor, inside: Tensor) -> Tensor:

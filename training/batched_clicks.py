@@ -10,47 +10,54 @@ from .label_maps import NOWHERE
 _CHUNK_ELEMENTS = 1 << 28  # of the largest temporary
 
 
-def squared_distances(regions: Tensor) -> Tensor:
-    """Exact squared L2 distance to the nearest pixel outside each region, the image's frame included.
+def squared_distances(classes: Tensor) -> Tensor:
+    """Exact squared L2 distance to the nearest pixel of another class, the image's frame included.
 
     Args:
-        regions: bool [B, H, W].
+        classes: bool or uint8 [B, H, W]. One pass serves several regions of a map, each a class of its own.
 
     Returns:
-        float32 [B, H, W] (float64 where float32 cannot hold the largest), whole numbers; 0 outside the regions.
+        float32 [B, H, W] (float64 where float32 cannot hold the largest), whole numbers; 0 in class 0.
     """
-    height, width = regions.shape[1:]
+    height, width = classes.shape[1:]
     exact = torch.float32 if height * height + width * width < 1 << 24 else torch.float64
-    vertical = _distance_along_columns(regions).to(exact).square()
-    # Row by row: min over x' of (x - x')^2 + vertical(x')^2; the frame is at x' = -1 and x' = width.
-    axis = torch.arange(width, device=regions.device, dtype=exact)
+    vertical = _distance_along_columns(classes).to(exact).square()
+    # Row by row: min over x' of (x - x')^2 + vertical(x')^2, with 0 for the latter where x' is of another class; the
+    # frame is at x' = -1 and x' = width.
+    axis = torch.arange(width, device=classes.device, dtype=exact)
     offsets = (axis[:, None] - axis).square()
     border = torch.minimum(axis + 1, width - axis).square()
     # A compiled reduction makes no temporary; it stays below 2^31 elements for its index arithmetic.
     elements = (1 << 31) - 1 if torch.compiler.is_compiling() else _CHUNK_ELEMENTS
-    rows = max(1, elements // (regions.shape[0] * width * width))
-    parts = [
-        (vertical[:, start : start + rows, None, :] + offsets).amin(-1) for start in range(0, height, rows)
-    ]
-    return torch.minimum(torch.cat(parts, dim=1), border)
+    rows = max(1, elements // (classes.shape[0] * width * width))
+    parts = []
+    for start in range(0, height, rows):
+        chunk, depth = classes[:, start : start + rows], vertical[:, start : start + rows]
+        same = chunk[:, :, :, None] == chunk[:, :, None, :]
+        parts.append((torch.where(same, depth[:, :, None, :], 0.0) + offsets).amin(-1))
+    return torch.minimum(torch.cat(parts, dim=1), border) * (classes != 0)
 
 
 @torch.compiler.disable  # else the compiled minimum over x' combines the two scans anew for each pair (x, x')
-def _distance_along_columns(regions: Tensor) -> Tensor:
-    """Distance to the nearest pixel outside the region in the same column, int32 [B, H, W]; the frame counts."""
-    height = regions.shape[1]
-    index = torch.arange(1, height + 1, device=regions.device, dtype=torch.int32)[:, None]
-    outside_above = torch.where(regions, 0, index).cummax(1).values
-    outside_below = torch.where(regions, height + 1, index).flip(1).cummin(1).values.flip(1)
-    return torch.minimum(index - outside_above, outside_below - index)
+def _distance_along_columns(classes: Tensor) -> Tensor:
+    """Distance to the nearest pixel of another class in the same column, int32 [B, H, W]; the frame counts."""
+    height = classes.shape[1]
+    index = torch.arange(height, device=classes.device, dtype=torch.int32)[:, None]
+    changed = torch.cat([torch.ones_like(classes[:, :1], dtype=torch.bool), classes[:, 1:] != classes[:, :-1]], dim=1)
+    # Downward and upward at once: a scan is a thread a column, whatever the number of columns.
+    starts = torch.where(changed, index, 0)
+    ends = torch.where(torch.roll(changed, -1, 1), height - 1 - index, 0).flip(1)
+    above, below = torch.cat([starts, ends]).cummax(1).values.chunk(2)
+    return torch.minimum(index - above, index.flip(0) - below.flip(1)) + 1
 
 
-def deepest_pixels(regions: Tensor) -> tuple[Tensor, Tensor]:
-    """Each region's deepest pixel, the first in reading order on ties: squared depth and flat index, int64 [B] each."""
-    distances = squared_distances(regions).flatten(1).long()
-    count = distances.shape[1]
-    order = torch.arange(count - 1, -1, -1, device=regions.device)
-    best = (distances * count + order).amax(1)
+def deepest_pixels(distances: Tensor) -> tuple[Tensor, Tensor]:
+    """Largest squared distance of each map [B, H, W], and its flat index, the first in reading order on ties: int64 [B].
+    """
+    values = distances.flatten(1).long()
+    count = values.shape[1]
+    order = torch.arange(count - 1, -1, -1, device=values.device)
+    best = (values * count + order).amax(1)
     return best.div(count, rounding_mode="floor"), count - 1 - best % count
 
 
@@ -64,8 +71,10 @@ def batched_clicks(predictions: Tensor, targets: Tensor) -> Tensor:
         int64 [B, 3]: row, column (`NOWHERE` where there is no error left), 1 for positive.
     """
     width = targets.shape[2]
-    missing, missing_index = deepest_pixels(targets & ~predictions)
-    excess, excess_index = deepest_pixels(predictions & ~targets)
+    absent, surplus = targets & ~predictions, predictions & ~targets
+    distances = squared_distances(absent.to(torch.uint8) + 2 * surplus.to(torch.uint8))
+    missing, missing_index = deepest_pixels(distances * absent)
+    excess, excess_index = deepest_pixels(distances * surplus)
     positive = missing > excess
     index = torch.where(positive, missing_index, excess_index)
     none = (missing == 0) & (excess == 0)

@@ -1,4 +1,4 @@
-"""Simulated clicks for a batch of objects; the rule is evaluation's."""
+"""Simulated clicks and sessions' rules for a batch of objects, as evaluation and runtime have them."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..evaluation.clicks import Mask, simulate_click
-from .label_maps import NOWHERE
+from ..runtime.islands import drop_islands
+from .label_maps import DEFINITE_FOREGROUND, NOWHERE
 
 
 def simulate_clicks(predictions: Mask, targets: Mask, pool: Executor | None) -> NDArray[np.int64]:
@@ -25,3 +26,21 @@ def simulate_clicks(predictions: Mask, targets: Mask, pool: Executor | None) -> 
     return np.array(
         [(c.row, c.column, int(c.positive)) if c else (NOWHERE, NOWHERE, 0) for c in found], dtype=np.int64
     ).reshape(-1, 3)
+
+
+def without_islands(
+    logits: NDArray[np.float32], foreground: Mask, labels: NDArray[np.uint8], pool: Executor | None
+) -> Mask:
+    """Each prediction without its islands (`runtime.islands`).
+
+    Args:
+        logits: [B, H, W].
+        foreground: [B, H, W], `logits > 0`.
+        labels: [B, H, W], the label maps that the predictions were made from.
+        pool: threads to share the work, or None.
+
+    Returns:
+        bool [B, H, W]
+    """
+    kept = (pool.map if pool else map)(drop_islands, logits, foreground, labels == DEFINITE_FOREGROUND)
+    return np.stack([positive for _, positive in kept])

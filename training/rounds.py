@@ -26,7 +26,7 @@ from .batched_encoding import (
 from .batched_neck import BlockRecord, neck_forward
 from .batched_upsampling import draw, localise, predicted_boxes
 from .batches import Batch
-from .clicks import simulate_clicks
+from .clicks import simulate_clicks, without_islands
 from .label_maps import (
     apply_predictions,
     bounding_boxes,
@@ -80,6 +80,10 @@ class ClickRounds:
             from .batched_clicks import batched_clicks
 
             self._batched_clicks = wrap(batched_clicks)
+            # Gradients were not finite in an eighth of run 7's steps, and never on a CPU. Of the kernels that only a
+            # GPU has, this one is known for it, for 64 tokens (a window has as many) whose logits are all far below
+            # zero: github.com/pytorch/pytorch/issues/196678. No run since has had a GPU to tell whether it was that.
+            torch.backends.cuda.enable_cudnn_sdp(False)
 
     def autocast(self) -> AbstractContextManager[Any]:
         """Reduced precision for the matrix products, unless float32 was asked for."""
@@ -151,6 +155,8 @@ class ClickRounds:
         A session has a random number of rounds up to `longest`; `gradient_rounds` of them, drawn at random, are learnt
         from (`dense_share` of these in dense mode, see `_learn`), the others only move the label map on. Each learnt
         round runs backward at once, down to the features; the encoder's own backward pass comes last.
+
+        On a CPU a round leaves out islands as the runtime's sessions do; elsewhere nothing waits for a transfer.
         """
         weights = self.weights
         encoded = self.encode(batch.inputs)
@@ -184,6 +190,10 @@ class ClickRounds:
             foreground = logits.detach() > 0
             right = right + _clicks_right(foreground, clicks).sum()
             clicked = clicked + (rows >= 0).sum()
+            if self.device.type == "cpu":
+                foreground = torch.from_numpy(
+                    without_islands(logits.detach().numpy(), foreground.numpy(), labels.numpy(), self.pool)
+                )
             if number == 0:
                 scalars["iou_first"] = (_overlap(foreground, targets) * valid).sum()
             labels = apply_predictions(labels, foreground)
