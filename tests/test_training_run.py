@@ -109,6 +109,15 @@ def test_a_share_of_the_learnt_rounds_runs_in_dense_mode(
         assert not [dense for dense, grad in seen if dense and not grad]
 
 
+def test_early_rounds_are_learnt_most() -> None:
+    generator = np.random.default_rng(0)
+    drawn = [rounds_module._learnt_rounds(8, 3, generator) for _ in range(2000)]
+    assert all(len(rounds) == 3 and rounds <= set(range(8)) for rounds in drawn)
+    shares = np.bincount([number for rounds in drawn for number in rounds], minlength=8) / len(drawn)
+    assert shares[0] > 0.6 and (np.diff(shares) < 0.03).all() and shares[7] > 0.1
+    assert rounds_module._learnt_rounds(1, 1, generator) == {0}
+
+
 def test_a_gradient_that_is_not_finite_changes_nothing_and_is_counted(folder: Path, tmp_path: Path) -> None:
     trainer = make_trainer(folder, tmp_path / "run", 20, warmup_steps=1)
     before = {name: tensor.clone() for name, tensor in trainer.model.state_dict().items()}

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from ..models import Inter2Former
@@ -288,10 +289,17 @@ class ClickRounds:
 
 
 def _learnt_rounds(total: int, count: int, generator: np.random.Generator) -> set[int]:
-    """`count` of the rounds 0..total-1; the first one, which every session has, more often than by chance."""
+    """`count` of the rounds 0..total-1: the first, which every session has, more often than by chance, and of the others
+    the early ones, since most objects are done before the late ones."""
     if generator.random() < 0.6:
-        return {0, *(1 + generator.choice(total - 1, count - 1, replace=False)).tolist()} if total > 1 else {0}
-    return set(generator.choice(total, count, replace=False).tolist())
+        return {0, *(1 + _early(total - 1, count - 1, generator)).tolist()} if total > 1 else {0}
+    return set(_early(total, count, generator).tolist())
+
+
+def _early(total: int, count: int, generator: np.random.Generator) -> NDArray[np.int64]:
+    """`count` different ones of the numbers 0..total-1, number i in proportion to 1 / sqrt(i + 1)."""
+    weights = np.arange(1, total + 1) ** -0.5
+    return generator.choice(total, count, replace=False, p=weights / weights.sum())
 
 
 def _clicks_right(foreground: Tensor, clicks: Tensor) -> Tensor:
