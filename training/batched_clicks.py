@@ -52,7 +52,13 @@ def _distance_along_columns(classes: Tensor) -> Tensor:
 
 
 def deepest_pixels(distances: Tensor) -> tuple[Tensor, Tensor]:
-    """Largest squared distance of each map [B, H, W], and its flat index, the first in reading order on ties: int64 [B].
+    """Each map's largest squared distance, and its flat index, the first in reading order on ties.
+
+    Args:
+        distances: [B, H, W], whole numbers.
+
+    Returns:
+        int64 [B] each.
     """
     values = distances.flatten(1).long()
     count = values.shape[1]

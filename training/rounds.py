@@ -289,8 +289,8 @@ class ClickRounds:
 
 
 def _learnt_rounds(total: int, count: int, generator: np.random.Generator) -> set[int]:
-    """`count` of the rounds 0..total-1: the first, which every session has, more often than by chance, and of the others
-    the early ones, since most objects are done before the late ones."""
+    """`count` of the rounds 0..total-1: the first, which every session has, more often than by chance, and of the
+    others the early ones, since most objects are done before the late ones."""
     if generator.random() < 0.6:
         return {0, *(1 + _early(total - 1, count - 1, generator)).tolist()} if total > 1 else {0}
     return set(_early(total, count, generator).tolist())
