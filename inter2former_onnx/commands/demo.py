@@ -10,7 +10,7 @@ from .arguments import PICTURE_FORMATS, add_engine_arguments, check_suffix
 HELP = "clicks on the photograph in the package -> one picture"
 
 # x, y, positive: the cup's inside; its rim at the left, at the right and below.
-CLICKS = ((290, 110, True), (178, 120, True), (398, 100, True), (330, 207, True))
+CLICKS = ((290, 110, True), (178, 120, True), (398, 100, True), (300, 198, True))
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
