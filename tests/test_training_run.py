@@ -24,6 +24,7 @@ from inter2former_onnx.models import Inter2Former, ModelConfig, load_config  # n
 from inter2former_onnx.models.checkpoint import load_state_dict, read_checkpoint  # noqa: E402
 from inter2former_onnx.training import command  # noqa: E402
 from inter2former_onnx.training import rounds as rounds_module  # noqa: E402
+from inter2former_onnx.training.augmentation import AugmentationSettings  # noqa: E402
 from inter2former_onnx.training.evaluation import run_sessions, summarise, table  # noqa: E402
 from inter2former_onnx.training.evaluation_targets import EvaluationTarget  # noqa: E402
 from inter2former_onnx.training.image_store import load  # noqa: E402
@@ -71,7 +72,10 @@ def folder(tmp_path: Path) -> Path:
 
 
 def test_loss_falls_and_weights_can_be_read_back(folder: Path, tmp_path: Path) -> None:
-    trainer = make_trainer(folder, tmp_path / "run", 60, learning_rate=5e-3, warmup_steps=6)
+    pictures_as_they_are = AugmentationSettings(plain=1.0, rotate=0.0, grey=0.0, paste=0.0, blob=0.0)
+    trainer = make_trainer(
+        folder, tmp_path / "run", 60, learning_rate=5e-3, warmup_steps=6, augmentation=pictures_as_they_are
+    )
     trainer.run()
     lines = [line for line in read_log(tmp_path / "run" / LOG_FILE) if line["kind"] == "step"]
     assert len(lines) == 3
