@@ -13,6 +13,8 @@ from torch import Tensor
 
 Floats = NDArray[np.float64]
 
+_GREY = np.full((3, 3), 1.0 / 3.0)  # mixes colours to the grey of their mean
+
 
 @dataclass(frozen=True)
 class AugmentationSettings:
@@ -135,13 +137,12 @@ def warp(images: Tensor, maps: Tensor, sizes: Tensor, views: Tensor, size: int, 
 def sample_colour(count: int, settings: AugmentationSettings, generator: np.random.Generator) -> Floats:
     """Random colour changes: float64 [count, 3, 4], a 3 x 3 mixing matrix and an offset for normalised colours."""
     changes = np.zeros((count, 3, 4))
-    grey = np.full((3, 3), 1.0 / 3.0)
     for change in changes:
         saturation = 0.0 if generator.random() < settings.grey else math.exp(generator.normal(0.0, 0.25))
         contrast = math.exp(generator.normal(0.0, 0.25))
         tint = np.exp(generator.normal(0.0, 0.1, 3))
         hue = _about_grey(generator.normal(0.0, math.radians(20.0)))
-        mix = saturation * hue + (1.0 - saturation) * grey
+        mix = saturation * hue + (1.0 - saturation) * _GREY
         change[:, :3] = contrast * tint[:, None] * mix
         change[:, 3] = generator.normal(0.0, 0.2) + generator.normal(0.0, 0.05, 3)
     return changes
@@ -149,9 +150,8 @@ def sample_colour(count: int, settings: AugmentationSettings, generator: np.rand
 
 def _about_grey(angle: float) -> Floats:
     """Rotation of colours about the axis of greys, which moves hues: float64 [3, 3]; rows sum to 1 (Rodrigues)."""
-    grey = np.full((3, 3), 1.0 / 3.0)
     cross = np.array([[0.0, -1.0, 1.0], [1.0, 0.0, -1.0], [-1.0, 1.0, 0.0]]) / math.sqrt(3.0)
-    return math.cos(angle) * (np.eye(3) - grey) + math.sin(angle) * cross + grey
+    return math.cos(angle) * (np.eye(3) - _GREY) + math.sin(angle) * cross + _GREY
 
 
 def change_colour(images: Tensor, changes: Tensor, inside: Tensor) -> Tensor:

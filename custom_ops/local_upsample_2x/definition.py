@@ -119,8 +119,8 @@ def LocalUpsample2x(
         wide = op.Reshape(op.MatMul(windowed, mixing), op.Concat(triple_height, rest, axis=0))
         upsampled = op.MatMul(row_matrices, op.Gather(wide, row_index, axis=0))
 
-    # What those columns would contribute. (An If of its own: onnxscript orders the results of one by the hash of their
-    # names, which differs from process to process, and so would the bundle's files.)
+    # What doubled columns outside the border would contribute. (An If of its own: onnxscript orders the results of one
+    # by the hash of their names, which differs from process to process, and so would the bundle's files.)
     if many_channels:
         beyond = op.ConstantOfShape(op.Concat(out_height, two, out_channels, axis=0))
     else:
