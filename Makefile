@@ -11,8 +11,7 @@ BIN := $(abspath $(VENV))/bin
 DIST := $(abspath $(VENV))/dist
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 
-SOURCES := $(shell find inter2former_onnx runtime custom_ops models export training evaluation annotate -type f -not -path '*/__pycache__/*') \
-	$(wildcard CMakeLists.txt) pyproject.toml README.md LICENSE
+SOURCES := $(shell find inter2former_onnx -type f -not -path '*/__pycache__/*') CMakeLists.txt pyproject.toml README.md LICENSE
 
 .PHONY: demo test lint clean
 .DELETE_ON_ERROR:
@@ -21,13 +20,14 @@ SOURCES := $(shell find inter2former_onnx runtime custom_ops models export train
 demo: $(VENV)/.demo-ready
 	$(BIN)/inter2former demo --out demo.png
 
-# Style, types (of the package as installed), then the tests. INTER2FORMER_TEST_WHEEL spares them a second compilation.
+# Style, types, who imports whom, then the tests. INTER2FORMER_TEST_WHEEL spares them a second compilation.
 test: lint
 	INTER2FORMER_TEST_WHEEL="$$(ls $(DIST)/*.whl)" $(BIN)/pytest
 
 lint: $(VENV)/.test-ready
 	$(BIN)/ruff check .
-	cd $(VENV) && $(BIN)/mypy --config-file $(CURDIR)/pyproject.toml -p inter2former_onnx
+	$(BIN)/mypy
+	$(BIN)/lint-imports
 
 clean:
 	rm -rf $(VENV) build dist demo.png .pytest_cache .mypy_cache .ruff_cache .hypothesis

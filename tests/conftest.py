@@ -2,37 +2,51 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
-from collections.abc import Mapping
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 
-import tried
+from support import tried
+from support.reference import DATA, TESTS, mini_config_dict, reference
 
 # Bundles stay as they were made, and the user's own folders untouched; tests of the cache turn it on.
 os.environ["INTER2FORMER_CACHE"] = "off"
 # A shell starts background jobs with interrupts ignored, and commands that the tests interrupt would inherit that.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
-DATA = Path(__file__).parent / "data"
-MINI_SIZE = 192
+# The optional packages that the tests of a folder need: without one of them the folder is skipped, and says why.
+NEEDS = {
+    "annotate": ("starlette", "uvicorn", "httpx", "pycocotools"),
+    "benchmarks": ("torch", "matplotlib", "tqdm"),
+    "checkpoints": ("torch", "safetensors", "hypothesis"),
+    "evaluation": ("cv2", "onnx", "pycocotools", "scipy", "tqdm", "matplotlib"),
+    "export": ("torch", "onnx", "onnxscript", "safetensors"),
+    "models": ("torch", "hypothesis"),
+    "native": ("torch", "onnx", "onnxscript"),
+    "ops": ("torch", "onnx", "onnxscript"),
+    "reliability": ("torch", "onnx", "onnxscript", "hypothesis"),
+    "training": ("torch", "cv2", "tqdm", "safetensors", "matplotlib"),
+}
 
 
-def mini_config_dict(routing: str = "boundary") -> dict[str, Any]:
-    """The published arguments of the reference model, with the geometry that README of the reference data states."""
-    values: dict[str, Any] = json.loads((DATA / "mini_config.json").read_text())
-    return {**values, "routing": routing, "geometry": {"mode": "square", "size": MINI_SIZE, "size_divisor": 64}}
+class Folder(pytest.Dir):
+    """A folder of tests, skipped where an optional package that they need is not installed."""
+
+    def collect(self) -> Iterable[pytest.Item | pytest.Collector]:
+        for name in NEEDS[self.path.name]:
+            pytest.importorskip(name)
+        return super().collect()
 
 
-def reference(name: str) -> Mapping[str, np.ndarray]:
-    """The arrays of one reference file, by its stem."""
-    with np.load(DATA / f"{name}.npz", allow_pickle=False) as arrays:
-        return dict(arrays)
+def pytest_collect_directory(path: Path, parent: pytest.Collector) -> pytest.Collector | None:
+    if path.parent == TESTS and path.name in NEEDS:
+        folder: pytest.Collector = Folder.from_parent(parent, path=path)
+        return folder
+    return None
 
 
 @pytest.fixture(scope="session")

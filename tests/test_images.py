@@ -13,7 +13,7 @@ from PIL import Image
 
 from inter2former_onnx.errors import ImageError
 from inter2former_onnx.images import MAX_PIXELS, read_image, write_image
-from tried import tried
+from support.tried import tried
 
 RNG = np.random.default_rng(3)
 COLOURS = RNG.integers(0, 256, (9, 14, 3), dtype=np.uint8)

@@ -15,8 +15,9 @@ from inter2former_onnx.evaluation.clicks import simulate_click
 from inter2former_onnx.evaluation.metrics import iou
 from inter2former_onnx.images import read_image
 from inter2former_onnx.runtime.manifest import check_files
+from support.reference import REPOSITORY
 
-CHECKPOINT = Path(__file__).parents[1] / "training" / "weights" / "tiny.safetensors"
+CHECKPOINT = REPOSITORY / "inter2former_onnx" / "training" / "weights" / "tiny.safetensors"
 MOST_BYTES = 14_000_000
 MOST_PARAMETERS = 6_000_000
 

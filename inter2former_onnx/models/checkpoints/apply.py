@@ -1,0 +1,75 @@
+"""A state dict into a model: strictly, with every mismatch in one error."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import torch
+
+from ...errors import CheckpointError
+from .names import shown
+
+__all__ = ["load_state_dict"]
+
+_BOOKKEEPING = "step"  # the published checkpoints count training steps beside the weights
+_PREFIX = "module."  # what DataParallel and DistributedDataParallel put before every key
+_MOST_LISTED = 8
+
+
+def load_state_dict(model: torch.nn.Module, state: Mapping[str, torch.Tensor], source: str) -> None:
+    """Copies `state` into `model`'s parameters and buffers; every key must be there, none more, each of the model's
+    shape.
+
+    The scalar `step` beside the weights is ignored, and a `module.` before every key is taken off.
+    source: what the message calls the checkpoint (its path).
+
+    Raises CheckpointError, and leaves the model as it was, when keys are missing, unexpected, of another shape or kind
+    (floats for integers), or hold NaN or infinity; all of them in one message, long lists cut with their counts.
+    """
+    expected = model.state_dict()
+    weights = {key: value for key, value in state.items() if key != _BOOKKEEPING or key in expected}
+    found = _without_prefix(weights, expected)
+    common = [key for key in expected if key in found]
+    if found and expected and not common:
+        raise CheckpointError(
+            f"checkpoint {source} seems to be of another model: none of its {len(found)} keys"
+            f" ({_listed(list(found), 3)}) is among this model's {len(expected)} ({_listed(list(expected), 3)})"
+        )
+    groups = (
+        ("missing", [key for key in expected if key not in found]),
+        ("unexpected", [key for key in found if key not in expected]),
+        ("of another shape or type", _misfits(found, expected, common)),
+        ("not finite", [key for key in common if not bool(torch.isfinite(found[key]).all())]),
+    )
+    problems = [f"{len(keys)} {title}: {_listed(keys, _MOST_LISTED)}" for title, keys in groups if keys]
+    if problems:
+        raise CheckpointError(f"checkpoint {source} does not fit the model: {'; '.join(problems)}")
+    model.load_state_dict({key: found[key] for key in expected}, strict=True)
+
+
+def _without_prefix(state: dict[str, torch.Tensor], expected: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    if all(key.startswith(_PREFIX) for key in state) and not all(key.startswith(_PREFIX) for key in expected):
+        return {key.removeprefix(_PREFIX): value for key, value in state.items()}
+    return state
+
+
+def _misfits(
+    found: Mapping[str, torch.Tensor], expected: Mapping[str, torch.Tensor], common: Sequence[str]
+) -> list[str]:
+    misfits = []
+    for key in common:
+        here, there = found[key], expected[key]
+        if here.shape != there.shape:
+            misfits.append(f"{key} (found {list(here.shape)}, expected {list(there.shape)})")
+        elif here.is_floating_point() != there.is_floating_point():
+            misfits.append(f"{key} (found {_type_name(here)}, expected {_type_name(there)})")
+    return misfits
+
+
+def _type_name(tensor: torch.Tensor) -> str:
+    return str(tensor.dtype).removeprefix("torch.")
+
+
+def _listed(keys: Sequence[str], most: int) -> str:
+    text = ", ".join(shown(key, 200) for key in keys[:most])
+    return text if len(keys) <= most else f"{text} and {len(keys) - most} more"

@@ -1,0 +1,86 @@
+"""Writing a checkpoint in the published layout, whole or not at all."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import torch
+
+from ...errors import ArgumentError, CheckpointError, MissingDependencyError
+
+__all__ = ["save_checkpoint"]
+
+_PICKLED = (".pth", ".pt", ".ckpt")
+
+
+def save_checkpoint(path: str | os.PathLike[str], model_or_state: torch.nn.Module | Mapping[str, torch.Tensor]) -> None:
+    """Writes a model's weights, or a state dict, to `path`: `{"state_dict": ...}` by torch.save for .pth, .pt and
+    .ckpt, the bare tensors for .safetensors. Types stay as they are.
+
+    The file is written under a temporary name in the same folder and then moved into place, over a file that may be
+    there.
+
+    Raises ArgumentError for another extension or values that are no tensors, MissingDependencyError for .safetensors
+    without that package, CheckpointError when the file cannot be written.
+    """
+    path = Path(path)
+    state = model_or_state.state_dict() if isinstance(model_or_state, torch.nn.Module) else model_or_state
+    for key, value in state.items():
+        if not isinstance(key, str) or not isinstance(value, torch.Tensor):
+            raise ArgumentError(
+                f"state dict for {path} holds a {type(value).__name__} under {key!r}, expected a tensor"
+            )
+    # Each in memory of its own: a view would take its whole storage along, and safetensors takes no shared memory.
+    tensors = {key: value.detach().cpu().clone(memory_format=torch.contiguous_format) for key, value in state.items()}
+    write = _writer(path, tensors)
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(6)}.tmp")
+    try:
+        try:
+            temporary.touch(exist_ok=False)
+            mode = temporary.stat().st_mode
+            write(temporary)
+            temporary.chmod(mode)  # safetensors makes a file of its own, for the owner's eyes only
+            _flush(temporary)
+            os.replace(temporary, path)
+        finally:
+            temporary.unlink(missing_ok=True)
+    except (OSError, RuntimeError) as error:  # RuntimeError: what torch.save makes of a full disk
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error).splitlines()[0]
+        raise CheckpointError(f"checkpoint {path} cannot be written: {reason}") from error
+
+
+def _writer(path: Path, tensors: dict[str, torch.Tensor]) -> Callable[[Path], None]:
+    if path.suffix in _PICKLED:
+
+        def write_pickled(target: Path) -> None:
+            with target.open("wb") as stream:
+                torch.save({"state_dict": tensors}, stream)
+
+        return write_pickled
+    if path.suffix != ".safetensors":
+        known = ", ".join((*_PICKLED, ".safetensors"))
+        raise ArgumentError(f"checkpoint {path} has the extension {path.suffix!r}, expected one of {known}")
+    try:
+        from safetensors import SafetensorError
+        from safetensors.torch import save_file
+    except ImportError as error:
+        raise MissingDependencyError(
+            f"checkpoint {path}: writing it needs safetensors: pip install 'inter2former-onnx[export]'"
+        ) from error
+
+    def write_safetensors(target: Path) -> None:
+        try:
+            save_file(tensors, target, metadata={"format": "pt"})
+        except SafetensorError as error:
+            raise OSError(str(error)) from error
+
+    return write_safetensors
+
+
+def _flush(path: Path) -> None:
+    # To the disk before the name: after a power cut the name must not stand for half a file.
+    with path.open("r+b") as stream:
+        os.fsync(stream.fileno())

@@ -1,0 +1,131 @@
+"""The encoder's ops: PyTorch form == onnxscript function == oracle."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from inter2former_onnx.models.dynamic_local_upsampling import edge_terms
+from inter2former_onnx.models.edge_detector import edge_taps, fold_lateral
+from support import encoder_cases
+from support.op_forms import assert_forms_agree, floats, oracle, torch_form
+from support.ops_harness import run_op
+
+SEEDS = st.integers(0, 2**32 - 1)
+SIZES = st.integers(1, 24)
+SETTINGS = settings(max_examples=20, deadline=None, derandomize=True)
+# Grids of one or two scales: one token, a line, less than a window, whole windows, windows and a rest.
+GRIDS = st.sampled_from(
+    [[(1, 1)], [(1, 9)], [(5, 2)], [(4, 4)], [(8, 12), (4, 4)], [(7, 10), (4, 4)], [(3, 13), (5, 5)]]
+)
+
+
+@SETTINGS
+@given(SEEDS, SIZES, SIZES, SIZES)
+def test_residual_projection(seed: int, tokens: int, dim: int, out_dim: int) -> None:
+    case = encoder_cases.residual_projection_case(np.random.default_rng(seed), tokens, dim, out_dim)
+    assert_forms_agree("ResidualProjection", case)
+
+
+@SETTINGS
+@given(SEEDS, SIZES, SIZES, SIZES, st.sampled_from([1e-4, 1.0, 1e4]))
+def test_norm_mlp(seed: int, tokens: int, dim: int, hidden: int, scale: float) -> None:
+    inputs, attributes = encoder_cases.norm_mlp_case(np.random.default_rng(seed), tokens, dim, hidden)
+    inputs[0] *= np.float32(scale)
+    assert_forms_agree("NormMlp", (inputs, attributes))
+
+
+def test_gelu_of_large_and_small_values() -> None:
+    """The whole range of GELU, through a layer that passes values on."""
+    inputs, attributes = encoder_cases.norm_mlp_case(np.random.default_rng(0), 3, 2, 400)
+    inputs[3][:] = 0
+    inputs[4][:] = np.linspace(-12, 12, 400, dtype=np.float32)
+    assert_forms_agree("NormMlp", (inputs, attributes))
+
+
+@SETTINGS
+@given(SEEDS, GRIDS, st.booleans(), st.sampled_from([1, 3]), st.sampled_from([0.1, 1.0, 10.0]))
+def test_window_attention(seed: int, grids: list[tuple[int, int]], shift: bool, heads: int, scale: float) -> None:
+    rng = np.random.default_rng(seed)
+    case = encoder_cases.window_attention_case(rng, grids, 4, shift, heads, scale=scale)
+    assert_forms_agree("WindowAttention", case, 1e-4 if scale > 1 else 2e-5)  # scores of a thousand, rounded
+
+
+@SETTINGS
+@given(SEEDS, st.integers(0, 12), st.integers(3, 5), st.sampled_from([4, 5, 9]))
+def test_window_attention_of_any_plan(seed: int, tokens: int, windows: int, area: int) -> None:
+    rng = np.random.default_rng(seed)
+    plan = encoder_cases.random_windows(rng, tokens, windows, area, 8)
+    assert_forms_agree("WindowAttention", ([floats(rng, tokens, 48), floats(rng, 48), *plan], {"num_heads": 2}))
+
+
+@SETTINGS
+@given(SEEDS, st.integers(2, 9), st.integers(1, 9), st.sampled_from([1, 3, 4, 16]), st.sampled_from([0, 30]))
+def test_residual_conv_block(seed: int, height: int, width: int, dim: int, offset: float) -> None:
+    case = encoder_cases.residual_conv_block_case(np.random.default_rng(seed), height, width, dim, offset)
+    assert_forms_agree("ResidualConvBlock", case, 1e-4 if offset else 2e-5)  # the offset takes digits
+
+
+@pytest.mark.parametrize("value", [0.0, 5.0])
+def test_residual_conv_block_of_a_flat_map(value: float) -> None:
+    """No deviation: the epsilon keeps the norm finite, and makes much of rounding errors."""
+    case = encoder_cases.residual_conv_block_case(np.random.default_rng(0), 6, 5, 4)
+    case[0][0][:] = value
+    assert_forms_agree("ResidualConvBlock", case, 1e-4)
+
+
+@SETTINGS
+@given(SEEDS, st.tuples(SIZES, SIZES), st.tuples(SIZES, SIZES), st.integers(0, 1))
+def test_sample_image(seed: int, source: tuple[int, int], samples: tuple[int, int], reverse: int) -> None:
+    case = encoder_cases.sample_image_case(np.random.default_rng(seed), source, samples, reverse)
+    assert_forms_agree("SampleImage", case, 1e-6)
+
+
+def assert_edges_agree(found: np.ndarray, expected: np.ndarray, plain: bool, what: str) -> None:
+    """But for the few pixels whose orientation or neighbourhood lies on a border between two decisions.
+
+    On a plain image rounding decides on the orientation where it is flat, and on which of the equal neighbours along a
+    straight edge are thinned away: only the magnitude is certain.
+    """
+    assert found.shape == expected.shape and np.isfinite(found).all()
+    channels = [0, 4] if plain else [0, 1, 2, 3, 4]
+    off = np.abs(found - expected)[:, :, channels].max(-1) > 1e-4 * np.abs(expected).max(initial=1e-3)
+    assert np.count_nonzero(off) <= 1 + off.size // 100, f"{what}: {np.count_nonzero(off)} of {off.size} pixels"
+
+
+@SETTINGS
+@given(SEEDS, st.integers(1, 30), st.integers(1, 40))
+def test_canny_edges(seed: int, height: int, width: int) -> None:
+    inputs, attributes = encoder_cases.canny_edges_case(np.random.default_rng(seed), height, width)
+    (expected,) = oracle("CannyEdges", inputs, attributes)
+    assert_edges_agree(torch_form("CannyEdges", inputs, attributes)[0], expected, False, "PyTorch form")
+    assert_edges_agree(run_op("CannyEdges", inputs, attributes)[0], expected, False, "onnxscript function")
+
+
+@SETTINGS
+@given(SEEDS, SIZES, SIZES, st.integers(1, 9), st.integers(1, 9), st.integers(1, 2))
+def test_conv3x3(seed: int, height: int, width: int, in_dim: int, out_dim: int, stride: int) -> None:
+    case = encoder_cases.conv3x3_case(np.random.default_rng(seed), height, width, in_dim, out_dim, stride)
+    assert_forms_agree("Conv3x3", case)
+
+
+@SETTINGS
+@given(SEEDS, st.integers(1, 3), st.integers(1, 3), st.sampled_from([1, 2, 4]), st.integers(1, 6), st.integers(1, 4))
+def test_edge_taps(seed: int, h: int, w: int, stride: int, dim: int, out_dim: int) -> None:
+    case = encoder_cases.edge_taps_case(np.random.default_rng(seed), h, w, stride, dim, out_dim)
+    assert_forms_agree("EdgeTaps", case)
+
+
+def test_edge_taps_are_the_edge_terms_of_a_folded_convolution() -> None:
+    """What the graph computes of a level is what the modules compute of its 1 x 1 convolution."""
+    generator = torch.Generator().manual_seed(0)
+    lateral, conv = torch.nn.Conv2d(6, 6, 1), torch.nn.Conv2d(6, 3, 3, padding=1)
+    with torch.no_grad():
+        x = torch.randn(1, 6, 16, 24, generator=generator)
+        expected = edge_terms(lateral(x)[0], conv.weight, conv.bias, 4)
+        found = edge_taps(x[0].permute(1, 2, 0), *fold_lateral(lateral, conv), conv.bias, 4)
+    for terms, wanted in zip(found, expected, strict=True):
+        torch.testing.assert_close(terms, wanted, atol=1e-5, rtol=0)

@@ -1,0 +1,319 @@
+"""Training runs on synthetic pictures: learning, resuming, stopping, evaluating, and the command line."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import json
+import os
+import signal
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from inter2former_onnx.errors import ArgumentError, CheckpointError
+from inter2former_onnx.models import Inter2Former, ModelConfig, load_config
+from inter2former_onnx.models.checkpoints import load_state_dict, read_checkpoint
+from inter2former_onnx.training import command
+from inter2former_onnx.training import rounds as rounds_module
+from inter2former_onnx.training.augmentation import AugmentationSettings
+from inter2former_onnx.training.evaluation import run_sessions, summarise, table
+from inter2former_onnx.training.evaluation_targets import EvaluationTarget
+from inter2former_onnx.training.image_store import load
+from inter2former_onnx.training.initialise import initialise
+from inter2former_onnx.training.losses import LossWeights
+from inter2former_onnx.training.optimiser import learning_rate
+from inter2former_onnx.training.options import Recipe, Stage, parse_stages
+from inter2former_onnx.training.records import read_folder
+from inter2former_onnx.training.rounds import ClickRounds
+from inter2former_onnx.training.run_log import LOG_FILE, read_log
+from inter2former_onnx.training.run_state import STATE_FILE, read_state
+from inter2former_onnx.training.trainer import RunSettings, Trainer
+from support.training_folder import make_folder
+
+CPU = torch.device("cpu")
+
+
+def small_values() -> dict[str, object]:
+    """The tiny preset's structure at a fraction of its size."""
+    values = load_config("tiny").to_dict()
+    values["backbone"].update(depth=2, embed_dim=32, num_heads=2, out_indices=[0, 1], final_embed_dim=32,
+                              window_size=4, downsample_sizes=[32], img_size=64)
+    values["edge_detector"]["dims"] = [4, 4, 8, 32]
+    values["neck"].update(embed_dim=32, ref_dims=[4, 8, 16, 32], num_heads=4, downscale=2)
+    values["decode_head"]["embed_dim"] = 32
+    values["geometry"] = {"mode": "square", "size": 64, "size_divisor": 32}
+    return values
+
+
+def make_trainer(folder: Path, out: Path, steps: int, **changes: object) -> Trainer:
+    recipe = dataclasses.replace(
+        Recipe(stages=(Stage(1.0, 64, 2),), gradient_rounds=2, first_rounds=2, last_rounds=3), **changes
+    )
+    settings = RunSettings(
+        out=out, name="small", hours=None, steps=steps, seed=1, device=CPU, precision=torch.float32, compiled=False,
+        workers=1,
+    )
+    store = load(read_folder(folder, "train"), 96, CPU, 1)
+    return Trainer(ModelConfig.from_dict(small_values()), recipe, store, [], settings)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return make_folder(tmp_path)
+
+
+def test_loss_falls_and_weights_can_be_read_back(folder: Path, tmp_path: Path) -> None:
+    pictures_as_they_are = AugmentationSettings(plain=1.0, rotate=0.0, grey=0.0, paste=0.0, blob=0.0)
+    trainer = make_trainer(
+        folder, tmp_path / "run", 60, learning_rate=5e-3, warmup_steps=6, augmentation=pictures_as_they_are
+    )
+    trainer.run()
+    lines = [line for line in read_log(tmp_path / "run" / LOG_FILE) if line["kind"] == "step"]
+    assert len(lines) == 3
+    assert lines[-1]["entropy"] < 0.9 * lines[0]["entropy"]
+    assert lines[-1]["overlap"] < lines[0]["overlap"]
+    weights = read_checkpoint(tmp_path / "run" / "small.safetensors")
+    model = Inter2Former(ModelConfig.from_dict(small_values()))
+    load_state_dict(model, weights, "small.safetensors")
+    averaged = dict(trainer.average.model.named_parameters())
+    for name, parameter in model.named_parameters():
+        torch.testing.assert_close(parameter, averaged[name], atol=1e-3, rtol=1e-3)
+    assert int(model.neck.blocks[0].ffn.steps) == 60
+
+
+def test_a_share_of_the_learnt_rounds_runs_in_dense_mode(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As many as asked for, and never a round that only moves the label map on."""
+    seen: list[tuple[bool, bool]] = []
+    forward = rounds_module.neck_forward
+
+    def recorded(neck, embed, labels, dense):  # type: ignore[no-untyped-def]
+        seen.append((bool(dense.all()), torch.is_grad_enabled()))
+        return forward(neck, embed, labels, dense)
+
+    monkeypatch.setattr(rounds_module, "neck_forward", recorded)
+    for share, least, most in ((0.0, 0, 0), (0.5, 1, 11), (1.0, 12, 12)):
+        seen.clear()
+        trainer = make_trainer(
+            folder, tmp_path / f"run{share}", 6, dense_share=share, gradient_rounds=2, first_rounds=4, last_rounds=4
+        )
+        trainer.run()
+        learnt = [dense for dense, grad in seen if grad]
+        assert len(learnt) == 12 and least <= sum(learnt) <= most
+        assert not [dense for dense, grad in seen if dense and not grad]
+
+
+def test_early_rounds_are_learnt_most() -> None:
+    generator = np.random.default_rng(0)
+    drawn = [rounds_module._learnt_rounds(8, 3, generator) for _ in range(2000)]
+    assert all(len(rounds) == 3 and rounds <= set(range(8)) for rounds in drawn)
+    shares = np.bincount([number for rounds in drawn for number in rounds], minlength=8) / len(drawn)
+    assert shares[0] > 0.6 and (np.diff(shares) < 0.03).all() and shares[7] > 0.1
+    assert rounds_module._learnt_rounds(1, 1, generator) == {0}
+
+
+def test_a_gradient_that_is_not_finite_changes_nothing_and_is_counted(folder: Path, tmp_path: Path) -> None:
+    trainer = make_trainer(folder, tmp_path / "run", 20, warmup_steps=1)
+    before = {name: tensor.clone() for name, tensor in trainer.model.state_dict().items()}
+    learn = trainer.rounds.step
+
+    def broken(*arguments: object) -> rounds_module.StepResult:
+        result = learn(*arguments)
+        trainer.model.backbone.pos_embed.grad.fill_(float("inf"))
+        return result
+
+    trainer.rounds.step = broken
+    scalars = trainer.train_step().scalars
+    assert scalars["skipped"] == 1 and torch.isnan(scalars["gradient"])
+    after = trainer.model.state_dict()
+    assert all(torch.equal(tensor, after[name]) for name, tensor in before.items())
+    trainer.rounds.step = learn
+    assert trainer.train_step().scalars["skipped"] == 0
+    assert any(not torch.equal(tensor, after[name]) for name, tensor in before.items())
+
+
+def test_resumed_run_is_identical(folder: Path, tmp_path: Path) -> None:
+    whole = make_trainer(folder, tmp_path / "whole", 6)
+    whole.run()
+    part = make_trainer(folder, tmp_path / "part", 6)
+    for _ in range(3):
+        part.train_step()
+    part.save()
+    rest = make_trainer(folder, tmp_path / "part", 6)
+    rest.resume()
+    assert rest.step == 3
+    rest.run()
+    for (name, one), other in zip(
+        whole.model.state_dict().items(), rest.model.state_dict().values(), strict=True
+    ):
+        assert torch.equal(one, other), name
+    for one, other in zip(whole.average.model.parameters(), rest.average.model.parameters(), strict=True):
+        assert torch.equal(one, other)
+
+
+def test_termination_saves_and_returns(folder: Path, tmp_path: Path) -> None:
+    trainer = make_trainer(folder, tmp_path / "run", 10_000)
+    train_step = trainer.train_step
+
+    def step_then_terminate():  # type: ignore[no-untyped-def]
+        result = train_step()
+        if trainer.step == 2:
+            os.kill(os.getpid(), signal.SIGTERM)
+        return result
+
+    trainer.train_step = step_then_terminate  # type: ignore[method-assign]
+    before = signal.getsignal(signal.SIGTERM)
+    trainer.run()
+    assert signal.getsignal(signal.SIGTERM) is before
+    assert int(read_state(tmp_path / "run" / STATE_FILE, CPU)["step"]) == 2
+    assert not list((tmp_path / "run").glob(".*tmp"))
+    with pytest.raises(CheckpointError, match="nothing to resume"):
+        read_state(tmp_path / STATE_FILE, CPU)
+
+
+def test_time_stopped_by_a_signal_does_not_count(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Stopped for an hour and continued: the schedule goes on where it was, not an hour later."""
+    trainer = make_trainer(folder, tmp_path / "run", 4)
+    train_step, clock = trainer.train_step, [0.0]
+    monkeypatch.setattr(time, "monotonic", lambda: clock[0])
+
+    def step():  # type: ignore[no-untyped-def]
+        result = train_step()
+        clock[0] += 36.0
+        if trainer.step == 3:
+            clock[0] += 3600.0
+            os.kill(os.getpid(), signal.SIGCONT)
+        return result
+
+    trainer.train_step = step  # type: ignore[method-assign]
+    trainer.run()
+    assert trainer.hours == pytest.approx(4 * 36.0 / 3600.0)
+
+
+def test_sessions_follow_the_click_rule_and_enforce() -> None:
+    """An untrained model gets clicks wrong; enforced, every clicked pixel is right and IoU is what the masks say."""
+    model = Inter2Former(ModelConfig.from_dict(small_values())).eval()
+    initialise(model, seed=0)
+    image = np.random.default_rng(0).integers(0, 255, (50, 70, 3), dtype=np.uint8)
+    mask = np.zeros((50, 70), dtype=bool)
+    mask[10:35, 20:50] = True
+    targets = [EvaluationTarget("a", image, mask), EvaluationTarget("b", image, ~mask)]
+    with ThreadPoolExecutor(1) as pool:
+        rounds = ClickRounds(model, LossWeights(), CPU, torch.float32, False, pool)
+        sessions, usage = run_sessions(rounds, targets, 3, 64, 2, enforce=True, keep_masks=True)
+        plain, _ = run_sessions(rounds, targets[:1], 3, 64, 1)
+    first = sessions[0].clicks[0]
+    assert first is not None and first.positive and mask[first.row, first.column]
+    assert all(all(session.obeyed) for session in sessions)
+    for session, target in zip(sessions, targets, strict=True):
+        for overlap, found in zip(session.overlaps, session.masks, strict=True):
+            assert overlap == pytest.approx((found & target.mask).sum() / (found | target.mask).sum())
+    result = summarise(sessions, usage)
+    assert len(result["iou"]) == 3 and 1 <= result["noc80"] <= 3 and len(result["codes_used"]) == 2
+    assert sum(result["expert_shares"][0]) == pytest.approx(1.0)
+    assert "| list (2)" in table({"list": result}) and len(plain[0].overlaps) == 3
+
+
+def test_session_equals_the_inference_model() -> None:
+    """The harness's masks are those of `Inter2Former.predict`, click after click."""
+    model = Inter2Former(ModelConfig.from_dict(small_values())).eval()
+    initialise(model, seed=2)
+    generator = np.random.default_rng(1)
+    image = generator.integers(0, 255, (60, 40, 3), dtype=np.uint8)
+    mask = np.zeros((60, 40), dtype=bool)
+    mask[5:30, 10:30] = True
+    rounds = ClickRounds(model, LossWeights(), CPU, torch.float32, False, None)
+    sessions, _ = run_sessions(rounds, [EvaluationTarget("a", image, mask)], 2, 64, 1, keep_masks=True)
+    click = sessions[0].clicks[0]
+    assert click is not None
+    labels = torch.full((64, 64), 2, dtype=torch.uint8)
+    axis = torch.arange(64)
+    radius = model.config.click_radius
+    disc = (axis[:, None] - click.row) ** 2 + (axis - click.column) ** 2 <= radius**2  # 64 x 64 padded: scale 1
+    labels[disc] = 4
+    logits = model.predict(torch.from_numpy(image), labels)
+    differing = int(((logits[:60, :40] > 0).numpy() != sessions[0].masks[0]).sum())
+    assert differing <= 2  # float rounding at zero logits
+
+
+def test_schedule_and_recipe() -> None:
+    recipe = Recipe()
+    rates = [learning_rate(recipe, p, 10_000) for p in np.linspace(0, 1, 101)]
+    assert rates[0] == recipe.learning_rate and rates == sorted(rates, reverse=True)
+    assert learning_rate(recipe, 0.0, 0) == pytest.approx(recipe.learning_rate / recipe.warmup_steps)
+    assert rates[-1] == pytest.approx(recipe.final_rate * recipe.learning_rate)
+    assert recipe.stage(0.0).size == recipe.stages[0].size and recipe.stage(1.0).size == recipe.stages[-1].size
+    assert recipe.rounds(0.0) == recipe.first_rounds and recipe.rounds(1.0) == recipe.last_rounds
+    assert parse_stages("256:0.5:4,384:0.5:2") == (Stage(0.5, 256, 4), Stage(0.5, 384, 2))
+    with pytest.raises(ArgumentError, match="sum to 1"):
+        Recipe(stages=parse_stages("256:0.5:4"))
+    with pytest.raises(ArgumentError, match="multiples of 16"):
+        Recipe(stages=parse_stages("250:1:4"))
+    with pytest.raises(ArgumentError, match="size:share:pictures"):
+        parse_stages("256")
+    with pytest.raises(ArgumentError, match="gradient_rounds"):
+        Recipe(gradient_rounds=4, first_rounds=3)
+
+
+def test_command_trains_plots_and_evaluates(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    pytest.importorskip("matplotlib")
+    config, out = tmp_path / "small.json", tmp_path / "run"
+    config.write_text(json.dumps(small_values()))
+    entries = [{"id": "p00", "label_file": "labels/p00_0.png", "region": 1}]
+    (folder / "eval.json").write_text(json.dumps(entries))
+    common = ["--config", str(config), "--data", str(folder), "--out", str(out), "--device", "cpu"]
+    train = [*common, "--steps", "20", "--stages", "64:1:2", "--rounds", "1:1:2", "--compile", "no", "--workers", "1"]
+    assert command.main([*train, "--loss", "clicks=2", "--precision", "fp32"]) == 0
+    assert capsys.readouterr().err == ""  # no bar in a pipe
+    assert command.main(train) == ArgumentError.exit_code
+    assert "continue it with --resume" in capsys.readouterr().err
+    assert command.main([*common, "--plot"]) == 0
+    assert (out / "curves.png").stat().st_size > 1000
+    weights = ["--evaluate", str(out / "small.safetensors"), "--list", "eval.json", "--clicks", "2", "--workers", "1"]
+    assert command.main([*common, *weights]) == 0
+    printed = capsys.readouterr().out
+    assert "eval.json (1)" in printed and "experts" in printed
+    assert (out / "masks_eval.png").is_file() and len(json.loads((out / "evaluation.json").read_text())) == 1
+    assert command.main([*train[:-2], "--resume", "--loss", "nonsense=1"]) == ArgumentError.exit_code
+
+
+def test_step_keeps_to_one_device(monkeypatch: pytest.MonkeyPatch) -> None:
+    """On an accelerator nothing may mix devices: the meta device refuses to, and needs no accelerator."""
+    from inter2former_onnx.training import batched_encoding, losses
+    from inter2former_onnx.training.augmentation import change_colour, generated_shapes, warp
+    from inter2former_onnx.training.label_maps import apply_predictions, click_discs, draw_clicks, initial_labels
+
+    monkeypatch.setattr(torch, "autocast", lambda *arguments, **options: contextlib.nullcontext())
+    monkeypatch.setattr(torch, "is_autocast_enabled", lambda *arguments: False)
+    device = torch.device("meta")
+    model = Inter2Former(ModelConfig.from_dict(small_values()))
+    plans = batched_encoding.window_plans(model, 64, CPU)
+    rounds = ClickRounds(model.to(device), LossWeights(), device, torch.float32, False, None)
+    assert not torch.backends.cuda.cudnn_sdp_enabled()  # see ClickRounds
+    rounds._plans[64] = tuple(batched_encoding._to(plan, device) for plan in plans)
+    images = torch.zeros(2, 96, 96, 3, dtype=torch.uint8, device=device)
+    maps = torch.zeros(2, 96, 96, dtype=torch.int16, device=device)
+    sizes = torch.full((2, 2), 90, device=device)
+    views, three = torch.zeros(2, 2, 3, device=device), torch.ones(3, device=device)
+    inputs, regions, inside = warp(images, maps, sizes, views, 64, three, three)
+    inputs = change_colour(inputs, torch.zeros(2, 3, 4, device=device), inside)
+    assert generated_shapes(torch.zeros(2, 5, device=device), 64).device == device
+    features = rounds.encode(inputs)
+    targets = torch.ones(4, 64, 64, dtype=torch.bool, device=device)
+    place = torch.zeros(4, dtype=torch.int64, device=device)
+    labels = draw_clicks(initial_labels(4, 64, device), click_discs(place, place, 64, 5), place > 0)
+    near = losses.boundary_weights(targets, 1.0)
+    logits, terms, loads = rounds._learn(features, labels, targets, near, np.random.default_rng(0))
+    assert {value.device for value in (logits, loads, *terms.values())} == {device}
+    assert apply_predictions(labels, logits > 0).device == device
+    assert batched_encoding.same_region_loss(features.embed, regions[:, 8::16, 8::16]).device == device
+    with pytest.raises(RuntimeError, match="device"):
+        rounds._learn(features, labels, torch.ones(4, 64, 64, dtype=torch.bool), near, np.random.default_rng(0))
