@@ -10,9 +10,9 @@ import onnxruntime as ort
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from test_ops_encoder import assert_edges_agree
 
 from support import encoder_cases
+from support.encoder_oracles import assert_edges_agree
 from support.native_ops import instruction_sets, native_session, needs_library, run_session
 from support.op_forms import Case, assert_close, floats, oracle
 from support.ops_harness import run_op

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from inter2former_onnx.models.dynamic_local_upsampling import edge_terms
 from inter2former_onnx.models.edge_detector import edge_taps, fold_lateral
 from support import encoder_cases
+from support.encoder_oracles import assert_edges_agree
 from support.op_forms import assert_forms_agree, floats, oracle, torch_form
 from support.ops_harness import run_op
 
@@ -82,18 +83,6 @@ def test_residual_conv_block_of_a_flat_map(value: float) -> None:
 def test_sample_image(seed: int, source: tuple[int, int], samples: tuple[int, int], reverse: int) -> None:
     case = encoder_cases.sample_image_case(np.random.default_rng(seed), source, samples, reverse)
     assert_forms_agree("SampleImage", case, 1e-6)
-
-
-def assert_edges_agree(found: np.ndarray, expected: np.ndarray, plain: bool, what: str) -> None:
-    """But for the few pixels whose orientation or neighbourhood lies on a border between two decisions.
-
-    On a plain image rounding decides on the orientation where it is flat, and on which of the equal neighbours along a
-    straight edge are thinned away: only the magnitude is certain.
-    """
-    assert found.shape == expected.shape and np.isfinite(found).all()
-    channels = [0, 4] if plain else [0, 1, 2, 3, 4]
-    off = np.abs(found - expected)[:, :, channels].max(-1) > 1e-4 * np.abs(expected).max(initial=1e-3)
-    assert np.count_nonzero(off) <= 1 + off.size // 100, f"{what}: {np.count_nonzero(off)} of {off.size} pixels"
 
 
 @SETTINGS

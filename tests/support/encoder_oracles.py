@@ -223,3 +223,15 @@ def quant_norm_mlp(
 ) -> Array:
     hidden = gelu(quant_linear(layer_norm(x, norm_weight, norm_bias, epsilon), weight1, scale1, bias1))
     return x + quant_linear(hidden, weight2, scale2, bias2)
+
+
+def assert_edges_agree(found: np.ndarray, expected: np.ndarray, plain: bool, what: str) -> None:
+    """But for the few pixels whose orientation or neighbourhood lies on a border between two decisions.
+
+    On a plain image rounding decides on the orientation where it is flat, and on which of the equal neighbours along a
+    straight edge are thinned away: only the magnitude is certain.
+    """
+    assert found.shape == expected.shape and np.isfinite(found).all()
+    channels = [0, 4] if plain else [0, 1, 2, 3, 4]
+    off = np.abs(found - expected)[:, :, channels].max(-1) > 1e-4 * np.abs(expected).max(initial=1e-3)
+    assert np.count_nonzero(off) <= 1 + off.size // 100, f"{what}: {np.count_nonzero(off)} of {off.size} pixels"
