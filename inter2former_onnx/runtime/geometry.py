@@ -21,10 +21,11 @@ from .box import Box, whole
 Floats = NDArray[np.float32]
 Masks = NDArray[np.bool_]
 
+PATCH_SIZE = 16  # side of a token in model pixels
+MODES = ("square", "fit")
+
 # Rows of the output made at a time: small enough that a chunk stays in the processor's cache.
 _CHUNK_ROWS = 32
-
-MODES = ("square", "fit")
 
 
 class _Axis(NamedTuple):
@@ -69,17 +70,18 @@ class Geometry:
         extent: (height, width) of the model's input and of label maps, in model pixels.
     """
 
-    def __init__(self, height: int, width: int, size: int, divisor: int, mode: str = "square", patch: int = 16) -> None:
+    def __init__(self, height: int, width: int, size: int, divisor: int, mode: str = "square") -> None:
         self.height = height
         self.width = width
         self.size = size
         self.square = max(-(-height // divisor), -(-width // divisor)) * divisor
         self.scale = size / self.square
         if mode == "fit":
-            self.grid = -(-height * size // (patch * self.square)), -(-width * size // (patch * self.square))
+            pixels = PATCH_SIZE * self.square
+            self.grid = -(-height * size // pixels), -(-width * size // pixels)
         else:
-            self.grid = size // patch, size // patch
-        self.extent = self.grid[0] * patch, self.grid[1] * patch
+            self.grid = size // PATCH_SIZE, size // PATCH_SIZE
+        self.extent = self.grid[0] * PATCH_SIZE, self.grid[1] * PATCH_SIZE
 
     def model_pixel(self, row: int, column: int) -> tuple[int, int]:
         """(row, column) of the model pixel on which a pixel of the original image lands."""

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from ..custom_ops import library
 from ..errors import BundleError
-from .manifest import Manifest, check_files
+from .bundle import Manifest, check_files
 
 # Which type is the manifest's affair, not the type checker's.
 Array = NDArray[Any]
@@ -162,14 +162,14 @@ class Graph:
         if draft is None:
             return None
         saving = self._options()
-        saving.optimized_model_filepath = str(draft / MODEL)
+        saving.optimized_model_filepath = str(draft.path / MODEL)
         saving.add_session_config_entry("session.optimized_model_external_initializers_file_name", WEIGHTS)
         saving.add_session_config_entry("session.optimized_model_external_initializers_min_size_in_bytes", "1024")
         saving.add_session_config_entry("session.save_external_prepacked_constant_initializers", "1")
         try:
             session = _open(self.path, saving)
         except Exception:  # the graph's own fault, or the disk's: without the cache it will show
-            cache.discard(draft)
+            draft.discard()
             return None
         cache.commit(draft)
         return session

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .box import Box, whole
+from .geometry import PATCH_SIZE
 
 DEFINITE_BACKGROUND = 0  # inside the disc of a negative click
 POSSIBLE_BACKGROUND = 1  # predicted background: "nothing of interest here"
@@ -85,8 +86,8 @@ def apply_prediction(labels: Labels, region: Box, foreground: NDArray[np.bool_],
     return hull
 
 
-def region_of_interest(labels: Labels, searched: Box | None = None, cell: int = 16) -> Box:
-    """Bounding box of all labels other than 1, out to multiples of `cell`, one cell more on each side, clipped.
+def region_of_interest(labels: Labels, searched: Box | None = None) -> Box:
+    """Find the box of all labels other than 1, out to whole tokens, one token more on each side, clipped.
 
     The whole map when every label is 1. `searched` (default: the whole map) must hold every such pixel; a caller
     that knows where labels can differ makes the search cheap by it.
@@ -103,8 +104,8 @@ def region_of_interest(labels: Labels, searched: Box | None = None, cell: int = 
     top, bottom = searched.top + first_row, searched.top + last_row + 1
     left, right = searched.left + int(columns[0]), searched.left + int(columns[-1]) + 1
     return Box(
-        max(left // cell * cell - cell, 0),
-        max(top // cell * cell - cell, 0),
-        min(-(-right // cell) * cell + cell, width),
-        min(-(-bottom // cell) * cell + cell, height),
+        max((left // PATCH_SIZE - 1) * PATCH_SIZE, 0),
+        max((top // PATCH_SIZE - 1) * PATCH_SIZE, 0),
+        min((-(-right // PATCH_SIZE) + 1) * PATCH_SIZE, width),
+        min((-(-bottom // PATCH_SIZE) + 1) * PATCH_SIZE, height),
     )

@@ -8,9 +8,9 @@ from numpy.typing import ArrayLike, NDArray
 from ..errors import ArgumentError, ImageError
 from . import labels as label_rules
 from .click import Click, make_click
-from .encoded_image import EncodedImage
+from .decoding import Decoded
 from .geometry import enlarged_positive, reduced
-from .segmenter import Decoded, Segmenter
+from .segmenter import EncodedImage, Segmenter
 
 # Model pixels per pixel of low-resolution logits, as in SAM (1024 and 256).
 _LOW_RESOLUTION = 4

@@ -16,7 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from inter2former_onnx.errors import BundleError
-from inter2former_onnx.runtime import manifest as reader
+from inter2former_onnx.runtime import bundle as reader
 from support.fake_bundle import bundle_id, edit_manifest, write_fake_bundle
 from support.fuzzing import fuzz
 from support.tried import tried
@@ -297,7 +297,7 @@ def test_link_within_the_bundle_and_to_the_bundle(bundle: Path, tmp_path: Path) 
 def test_sha256_is_computed_once_for_an_unchanged_file(bundle: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     manifest = reader.read_manifest(bundle)
     reader.check_files(bundle, manifest, ["decoder.onnx"])
-    monkeypatch.setattr(reader, "_sha256", lambda path: pytest.fail("read again"))
+    monkeypatch.setattr(reader.files, "sha256_of", lambda path: pytest.fail("read again"))
     reader.check_files(bundle, manifest, ["decoder.onnx"])
     monkeypatch.undo()
     path = bundle / "decoder.onnx"
