@@ -80,9 +80,7 @@ def write(
     if not isinstance(source, str) or len(source) > MAX_SOURCE:
         raise ArgumentError(f"source: expected a text of at most {MAX_SOURCE} characters, found {source!r:.60}")
     geometry = manifest.geometry
-    header = EmbeddingHeader(
-        manifest.id, height, width, geometry.mode, geometry.size, geometry.size_divisor, source
-    )
+    header = EmbeddingHeader(manifest.id, height, width, geometry.mode, geometry.size, geometry.size_divisor, source)
     text = json.dumps({"format": FORMAT, "format_version": FORMAT_VERSION, **asdict(header)})
     encoded: NDArray[Any] = np.frombuffer(text.encode(), dtype=np.uint8)
 
