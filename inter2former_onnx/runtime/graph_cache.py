@@ -41,14 +41,20 @@ class GraphCache:
     """The place of one graph's optimised form. Making one touches no disk."""
 
     def __init__(self, folder: Path, graph: str, key: Mapping[str, Any]) -> None:
-        """`folder` holds the entries of a bundle; `key` is all that this one depends on, as JSON types."""
+        """Name the place.
+
+        Args:
+            folder: holds the entries of a bundle.
+            graph: the graph's name.
+            key: all that the entry depends on, as JSON types.
+        """
         self._folder = folder
         self._graph = graph
         self._key = json.dumps({**key, "format": _FORMAT}, sort_keys=True)
         self._entry = folder / f"{graph}-{hashlib.sha256(self._key.encode()).hexdigest()[:24]}"
 
     def find(self) -> Path | None:
-        """The optimised model, or None if there is none, or one that is not what was written.
+        """Find the optimised model; None if there is none, or one that is not what was written.
 
         The files' sha256 are compared, unless the system vouches for them (see _stamp) as it did after the last time.
         """
@@ -110,7 +116,7 @@ class GraphCache:
 def cache_of(
     bundle: Path, manifest: Manifest, graph: str, ops: library.OpsMode, options: Mapping[str, Any]
 ) -> GraphCache | None:
-    """The cache of one graph of a bundle; None where INTER2FORMER_CACHE=off or there is no place for one.
+    """Choose the cache of one graph of a bundle; None where INTER2FORMER_CACHE=off or there is no place for one.
 
     Args:
         bundle: the bundle's folder.

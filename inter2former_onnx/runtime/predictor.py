@@ -25,6 +25,11 @@ class Predictor:
     """
 
     def __init__(self, segmenter: Segmenter) -> None:
+        """Begin without an image.
+
+        Args:
+            segmenter: what encodes and decodes.
+        """
         self.segmenter = segmenter
         self._image: EncodedImage | None = None
 
@@ -63,7 +68,7 @@ class Predictor:
         multimask_output: bool = False,
         return_logits: bool = False,
     ) -> tuple[NDArray[np.bool_] | NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]:
-        """The mask for points, for an earlier answer, or for both.
+        """Make the mask for points, for an earlier answer, or for both.
 
         Args:
             point_coords: [N, 2], x and y in pixels of the image.

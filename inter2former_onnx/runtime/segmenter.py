@@ -215,7 +215,7 @@ class EncodedImage:
         return ClickSession(self, enforce_clicks, labels, drop_islands)
 
     def save(self, path: str | Path, source: str = "") -> None:
-        """Write to an .npz file (exactly at `path`; replaced in one step, so a half-written one is never seen).
+        """Write to an .npz file, exactly at `path` (a link is followed), whole or not at all.
 
         Args:
             path: the file.
