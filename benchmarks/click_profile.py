@@ -79,7 +79,7 @@ def profiled(config: str, size: int, dense: bool, threads: int, rounds: int) -> 
             )
             for _ in range(WARM_UP + rounds):
                 run()
-        trace = Path(segmenter._graphs["decoder"].load().end_profiling())
+        trace = Path(segmenter._decoder.graph.load().end_profiling())
         return by_op(json.loads(trace.read_text()), rounds)
 
 

@@ -78,7 +78,7 @@ def open_modules(folder: Path, compile_them: bool) -> Opened:
     from scenarios import first_click
 
     from inter2former_onnx.models import Inter2Former, ModelConfig, load_state_dict, read_checkpoint
-    from inter2former_onnx.runtime.manifest import read_manifest
+    from inter2former_onnx.runtime.bundle import read_manifest
 
     model = Inter2Former(ModelConfig.from_dict(read_manifest(folder).model)).eval().requires_grad_(False)
     load_state_dict(model, read_checkpoint(folder / "checkpoint.pth"), "checkpoint.pth")

@@ -21,6 +21,7 @@ from comparison.sections import Sections
 from machine import describe, gemm_rate
 
 from inter2former_onnx.progress import progress
+from inter2former_onnx.runtime.processors import usable_processors
 
 
 def main() -> int:
@@ -29,7 +30,7 @@ def main() -> int:
     parser.add_argument("--threads", type=int, default=2, help="of every contestant (default: 2)")
     parser.add_argument("--quick", action="store_true", help="try the command out on tiny models; says nothing")
     args = parser.parse_args()
-    plan = quick_plan() if args.quick else full_plan(args.threads, len(os.sched_getaffinity(0)))
+    plan = quick_plan() if args.quick else full_plan(args.threads, usable_processors())
     page = write_report(measure(plan), plan.report)
     print(page)
     return 0

@@ -6,13 +6,13 @@ The other name is taken before the work starts, so an output that cannot be writ
 from __future__ import annotations
 
 import os
-import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO
 
 from .errors import ArgumentError, Inter2FormerError
+from .runtime.files import FileDraft
 
 
 class OutputFile:
@@ -24,44 +24,35 @@ class OutputFile:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._temporary: str | None = None
+        self._draft: FileDraft | None = None
 
     def __enter__(self) -> OutputFile:
         if self.path.exists() and not self.path.is_file():
             raise ArgumentError(f"cannot write {self.path}: it is there already and is not a file")
-        # A link is followed: what it points to is replaced, the link stays.
-        place = Path(os.path.realpath(self.path))
         try:
-            handle, self._temporary = tempfile.mkstemp(prefix=f".{place.name}.", suffix=".part", dir=place.parent)
+            self._draft = FileDraft(self.path)
         except OSError as error:
-            reason = error.strerror or error
-            raise ArgumentError(f"cannot write {self.path}: {reason} (folder {place.parent})") from error
-        os.close(handle)
+            reason, folder = error.strerror or error, Path(os.path.realpath(self.path)).parent
+            raise ArgumentError(f"cannot write {self.path}: {reason} (folder {folder})") from error
         return self
 
     def write(self, function: Callable[[BinaryIO], object]) -> None:
-        """Lets `function` write the content to a binary stream, then moves it into place.
+        """Let `function` write the content to a binary stream, then move it into place.
 
-        Raises Inter2FormerError when the disk refuses (full, gone)."""
-        assert self._temporary is not None, "OutputFile.write outside its with statement"
+        Raises:
+            Inter2FormerError: the disk refuses (full, gone).
+        """
+        assert self._draft is not None, "OutputFile.write outside its with statement"
         try:
-            with open(self._temporary, "wb") as stream:
+            with self._draft.path.open("wb") as stream:
                 function(stream)
-            os.chmod(self._temporary, 0o666 & ~_umask())  # mkstemp makes files that only their owner may read
-            os.replace(self._temporary, os.path.realpath(self.path))
+            self._draft.commit()
         except OSError as error:
             raise Inter2FormerError(f"cannot write {self.path}: {error.strerror or error}") from error
-        self._temporary = None
+        self._draft = None
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        if self._temporary is not None:
-            Path(self._temporary).unlink(missing_ok=True)
-
-
-def _umask() -> int:
-    # It can only be read by setting it.
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
+        if self._draft is not None:
+            self._draft.discard()

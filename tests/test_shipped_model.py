@@ -14,7 +14,7 @@ from inter2former_onnx.assets import DEMO_PHOTOGRAPH
 from inter2former_onnx.evaluation.clicks import simulate_click
 from inter2former_onnx.evaluation.metrics import iou
 from inter2former_onnx.images import read_image
-from inter2former_onnx.runtime.manifest import check_files
+from inter2former_onnx.runtime.bundle import check_files
 from support.reference import REPOSITORY
 
 CHECKPOINT = REPOSITORY / "inter2former_onnx" / "training" / "weights" / "tiny.safetensors"

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from click_latency import bundle_for
 
-from inter2former_onnx.runtime.manifest import read_manifest
+from inter2former_onnx.runtime.bundle import read_manifest
 
 from .contestants import CONTESTANTS, REFERENCE
 from .measurements import Measurement

@@ -13,6 +13,8 @@ from typing import Any, Literal
 # timing.py lies beside this package and is a script's neighbour, not a package's.
 from timing import Times
 
+from inter2former_onnx.runtime.files import write_file
+
 Unit = Literal["s", "MB"]
 
 
@@ -91,9 +93,8 @@ class Section:
     def write(self, folder: Path) -> None:
         """Keep it; the file appears whole."""
         folder.mkdir(parents=True, exist_ok=True)
-        unfinished = folder / f".{self.name}.json"
-        unfinished.write_text(json.dumps(asdict(self), indent=1) + "\n", encoding="utf-8")
-        unfinished.replace(folder / f"{self.name}.json")
+        text = json.dumps(asdict(self), indent=1) + "\n"
+        write_file(folder / f"{self.name}.json", lambda stream: stream.write(text.encode()))
 
 
 def read_section(path: Path) -> Section:

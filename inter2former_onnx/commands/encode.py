@@ -8,7 +8,6 @@ the rest.
 from __future__ import annotations
 
 import argparse
-import hashlib
 import sys
 import time
 from collections import deque
@@ -25,7 +24,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from tqdm import tqdm
 
-    from ..runtime.manifest import Manifest
+    from ..runtime.bundle import Manifest
 
 HELP = "a folder of images -> a folder of encoded images"
 
@@ -91,11 +90,12 @@ class _Job:
         """The images that are to be encoded."""
         from ..images import read_image
         from ..runtime.embedding_file import holds
+        from ..runtime.files import sha256_of
 
         for path in images:
             target = self.out / path.parent.relative_to(self.folder) / f"{path.name}.npz"
             try:
-                source = f"sha256 {_sha256(path)}"
+                source = f"sha256 {sha256_of(path)}"
                 if target.exists() and holds(target, self.manifest, source):
                     self.there += 1
                     continue
@@ -138,18 +138,10 @@ def _make_folder(out: Path) -> None:
 
 
 def _tidy(out: Path) -> None:
-    """Remove what a killed run left behind. The names are those of embedding_file.write."""
+    """Remove what a killed run left behind. The names are those of files.FileDraft."""
     for path in out.rglob(".*.npz.*.tmp"):
         try:
             if time.time() - path.stat().st_mtime > _ABANDONED_SECONDS:
                 path.unlink()
         except OSError:
             pass  # another process's, or gone
-
-
-def _sha256(path: Path) -> str:
-    digest = hashlib.sha256()
-    with path.open("rb") as stream:
-        while chunk := stream.read(1 << 20):
-            digest.update(chunk)
-    return digest.hexdigest()

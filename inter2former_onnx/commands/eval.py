@@ -133,8 +133,9 @@ def run(args: argparse.Namespace) -> int:
 def _measure(args: argparse.Namespace) -> list[Path]:
     """Carry out all runs; returns their folders."""
     from ..evaluation.plan import carry_out, plan_runs
+    from ..runtime.processors import usable_processors
 
-    threads = args.threads or max(1, _cores() // args.processes)
+    threads = args.threads or max(1, usable_processors() // args.processes)
     methods = {name: _method(name, args) for name in dict.fromkeys(args.methods or ["bundle"])}
     lists = list(dict.fromkeys(args.lists))
     try:
@@ -146,13 +147,6 @@ def _measure(args: argparse.Namespace) -> list[Path]:
     for one in planned:
         carry_out(one, args.processes, args.worst)
     return [one.folder for one in planned]
-
-
-def _cores() -> int:
-    import os
-
-    usable = getattr(os, "sched_getaffinity", None)
-    return len(usable(0)) if usable else os.cpu_count() or 1
 
 
 def _method(name: str, args: argparse.Namespace) -> MethodSettings:

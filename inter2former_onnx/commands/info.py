@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from ..runtime.manifest import FileSpec, GraphSpec, Manifest, TensorSpec
+    from ..runtime.bundle import FileSpec, GraphSpec, Manifest, TensorSpec
 
 HELP = "what is in a bundle, or in this installation"
 
@@ -58,8 +58,7 @@ def _installation() -> Iterator[str]:
 def _shipped_model() -> str:
     """The bundle that is taken where none is named."""
     from ..errors import BundleError
-    from ..runtime.manifest import read_manifest
-    from ..runtime.segmenter import shipped_bundle
+    from ..runtime.bundle import read_manifest, shipped_bundle
 
     try:
         manifest = read_manifest(shipped_bundle())
@@ -86,7 +85,7 @@ def _custom_ops() -> str:
 
 
 def _bundle(folder: Path) -> Iterator[str]:
-    from ..runtime.manifest import check_files, read_manifest
+    from ..runtime.bundle import check_files, read_manifest
 
     manifest = read_manifest(folder)
     check_files(folder, manifest, manifest.files)

@@ -4,12 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import glob
-import hashlib
 import importlib.metadata
-import json
-import os
 import shutil
-import tempfile
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -24,6 +20,19 @@ from ..models import Inter2Former, ModelConfig, load_config, load_state_dict, re
 from ..models.configuration import PATCH_SIZE, GeometryMode
 from ..models.dynamic_local_upsampling import OUTSIDE_LOGIT
 from ..progress import progress
+from ..runtime.bundle import (
+    DECODER,
+    ENCODER,
+    FILE_NAME,
+    PROMPT,
+    FileSpec,
+    GeometrySpec,
+    GraphSpec,
+    Manifest,
+    TensorSpec,
+    bundle_id,
+)
+from ..runtime.files import FolderDraft, sha256_of
 from . import graphs
 from .calibration import calibration_images, quantise_calibrated
 from .onnx_graph import IR_VERSION, OPSET, op_counts, parameter_count, trace
@@ -31,15 +40,13 @@ from .quantisation import quantise
 from .random_weights import initialise
 from .storage import STORAGES, round_weights, store_as_float16
 
-FORMAT = "inter2former-bundle"
-FORMAT_VERSION = 1
 ABANDONED_SECONDS = 24 * 3600
 PRECISIONS = ("float32", "int8")
 EXTERNAL_BYTES = 4 << 20  # a graph with more weights than this keeps them in a file beside it
 SPECS: dict[str, Callable[[Inter2Former], graphs.GraphSpec]] = {
-    "encoder": graphs.encoder_spec,
-    "prompt": graphs.prompt_spec,
-    "decoder": graphs.decoder_spec,
+    ENCODER: graphs.encoder_spec,
+    PROMPT: graphs.prompt_spec,
+    DECODER: graphs.decoder_spec,
 }
 
 
@@ -97,7 +104,7 @@ def export_bundle(
     model = Inter2Former(model_config).eval()
     if checkpoint is not None:
         load_state_dict(model, read_checkpoint(checkpoint), str(checkpoint))
-        source: dict[str, Any] = {"checkpoint": Path(checkpoint).name, "sha256": _sha256(Path(checkpoint))}
+        source: dict[str, Any] = {"checkpoint": Path(checkpoint).name, "sha256": sha256_of(Path(checkpoint))}
     else:
         assert random_weights is not None
         initialise(model, random_weights)
@@ -108,19 +115,14 @@ def export_bundle(
     model.requires_grad_(False)
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
-        _tidy(out)
-        temporary = Path(tempfile.mkdtemp(prefix=f".{out.name}.", dir=out.parent))
+        with FolderDraft(out) as draft:
+            _tidy(draft.place)
+            _write_bundle(model, draft.path, source, storage, precision, images)
+            if random_weights is not None:
+                save_checkpoint(draft.path / "checkpoint.pth", model)
+            draft.commit()
     except OSError as error:
         raise BundleError(f"cannot write a bundle at {out}: {error.strerror}") from None
-    try:
-        _write_bundle(model, temporary, source, storage, precision, images)
-        if random_weights is not None:
-            save_checkpoint(temporary / "checkpoint.pth", model)
-        _move_into_place(temporary, out)
-    except OSError as error:
-        raise BundleError(f"cannot write a bundle at {out}: {error.strerror}") from None
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
     return out
 
 
@@ -133,50 +135,48 @@ def _write_bundle(
     images: Sequence[Path] | None,
 ) -> None:
     config = model.config
-    described: dict[str, Any] = {}
-    quantisation: dict[str, Any] = {}
+    described: dict[str, GraphSpec] = {}
+    quantisation: dict[str, Any] | None = None
     for name, spec_of in progress(SPECS.items(), "export", total=len(SPECS)):
         graph = trace(spec_of(model))
-        if name == "encoder" and precision == "int8":
-            quantisation = {"quantisation": _quantise(graph, images)}
-        described[name] = {
-            "file": f"{name}.onnx",
-            "inputs": [_describe(value) for value in graph.graph.input],
-            "outputs": [_describe(value) for value in graph.graph.output],
-            "ops": op_counts(graph),
-            "parameters": parameter_count(graph),
-        }
+        if name == ENCODER and precision == "int8":
+            quantisation = _quantise(graph, images)
+        described[name] = GraphSpec(
+            file=f"{name}.onnx",
+            inputs=tuple(_describe(value) for value in graph.graph.input),
+            outputs=tuple(_describe(value) for value in graph.graph.output),
+            ops=op_counts(graph),
+            parameters=parameter_count(graph),
+        )
         if storage == "float16":
             store_as_float16(graph)
         _save_graph(graph, folder / f"{name}.onnx")
     for path in folder.iterdir():
         path.chmod(0o644)  # onnx writes external data for the owner's eyes only
-    files = {path.name: {"sha256": _sha256(path), "bytes": path.stat().st_size} for path in sorted(folder.iterdir())}
-    digest = hashlib.sha256("".join(f"{name} {files[name]['sha256']}\n" for name in sorted(files)).encode()).hexdigest()
-    manifest = {
-        "format": FORMAT,
-        "format_version": FORMAT_VERSION,
-        "id": digest,
-        "model": config.to_dict(),
-        "geometry": {**config.to_dict()["geometry"], "patch_size": PATCH_SIZE},
-        "routing": config.routing,
-        "uncertainty_kernel_size": config.neck.uncertainty_kernel_size,
-        "click_radius": config.click_radius,
-        "outside_logit": OUTSIDE_LOGIT,
-        "precision": precision,
-        **quantisation,
-        "opset": OPSET,
-        "ir_version": IR_VERSION,
-        "custom_ops": {"domain": DOMAIN, "version": VERSION},
-        "graphs": described,
-        "files": files,
-        "source": source,
-        "producer": {
+    files = {path.name: FileSpec(path.stat().st_size, sha256_of(path)) for path in sorted(folder.iterdir())}
+    manifest = Manifest(
+        id=bundle_id(files),
+        model=config.to_dict(),
+        geometry=GeometrySpec(config.geometry.mode, config.geometry.size, config.geometry.size_divisor),
+        routing=config.routing,
+        uncertainty_kernel_size=config.neck.uncertainty_kernel_size,
+        click_radius=config.click_radius,
+        outside_logit=OUTSIDE_LOGIT,
+        precision=precision,
+        quantisation=quantisation,
+        opset=OPSET,
+        ir_version=IR_VERSION,
+        custom_ops_domain=DOMAIN,
+        custom_ops_version=VERSION,
+        graphs=described,
+        files=files,
+        source=source,
+        producer={
             "inter2former-onnx": __version__,
             **{name: importlib.metadata.version(name) for name in ("torch", "onnx", "onnxscript")},
         },
-    }
-    (folder / "manifest.json").write_text(json.dumps(manifest, indent=1) + "\n", encoding="utf-8")
+    )
+    (folder / FILE_NAME).write_text(manifest.to_json(), encoding="utf-8")
 
 
 def _quantise(encoder: onnx.ModelProto, images: Sequence[Path] | None) -> dict[str, Any]:
@@ -200,10 +200,10 @@ def _save_graph(graph: onnx.ModelProto, path: Path) -> None:
     )
 
 
-def _describe(value: onnx.ValueInfoProto) -> dict[str, Any]:
+def _describe(value: onnx.ValueInfoProto) -> TensorSpec:
     tensor = value.type.tensor_type
     dtype = onnx.helper.tensor_dtype_to_np_dtype(tensor.elem_type).name
-    return {"name": value.name, "dtype": dtype, "shape": [d.dim_param or d.dim_value for d in tensor.shape.dim]}
+    return TensorSpec(value.name, dtype, tuple(d.dim_param or d.dim_value for d in tensor.shape.dim))
 
 
 def _with_geometry(config: ModelConfig, size: int | None, mode: GeometryMode | None) -> ModelConfig:
@@ -228,37 +228,13 @@ def _check_destination(out: Path, overwrite: bool) -> None:
         return
     if not overwrite:
         raise BundleError(f"{out} exists; choose another folder or pass --overwrite (overwrite=True)")
-    if not (out / "manifest.json").is_file():
-        raise BundleError(f"{out} is not a bundle (it holds no manifest.json) and will not be replaced")
+    if not (out / FILE_NAME).is_file():
+        raise BundleError(f"{out} is not a bundle (it holds no {FILE_NAME}) and will not be replaced")
 
 
 def _tidy(out: Path) -> None:
     """Remove unfinished folders that killed exports to the same place left behind."""
     for path in out.parent.glob(f".{glob.escape(out.name)}.????????"):
-        unfinished = path.is_dir() and not (path / "manifest.json").exists()
+        unfinished = path.is_dir() and not (path / FILE_NAME).exists()
         if unfinished and time.time() - path.stat().st_mtime > ABANDONED_SECONDS:
             shutil.rmtree(path, ignore_errors=True)
-
-
-def _move_into_place(temporary: Path, out: Path) -> None:
-    """Put the finished folder at its name; what was there goes only once the new one stands."""
-    os.chmod(temporary, 0o755)
-    if not out.exists():
-        temporary.rename(out)
-        return
-    old = temporary.with_name(f"{temporary.name}.old")
-    out.rename(old)
-    try:
-        temporary.rename(out)
-    except OSError:
-        old.rename(out)
-        raise
-    shutil.rmtree(old)
-
-
-def _sha256(path: Path) -> str:
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while chunk := file.read(1 << 20):
-            digest.update(chunk)
-    return digest.hexdigest()

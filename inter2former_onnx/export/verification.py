@@ -15,6 +15,7 @@ from ..progress import progress
 from ..runtime import EncodedImage, Segmenter
 from ..runtime import labels as label_map
 from ..runtime.box import Box, whole
+from ..runtime.bundle import DECODER, ENCODER, PROMPT
 from ..runtime.graph import Graph
 from .calibration import cosine
 from .graphs import EDGE_NAMES, FIRST_NAMES, encoder_outputs
@@ -167,9 +168,9 @@ def _compare(
         expected_arrays = encoder_outputs(model, features)
     names = ("embed", *FIRST_NAMES, *EDGE_NAMES)
     pairs = zip(names, expected_arrays, strict=True)
-    report.differences.append(_difference("encoder", [(encoded.arrays[name], t.numpy()) for name, t in pairs]))
+    report.differences.append(_difference(ENCODER, [(encoded.arrays[name], t.numpy()) for name, t in pairs]))
 
-    prompt_graph = Graph(segmenter.bundle, segmenter.manifest, "prompt", segmenter.threads)
+    prompt_graph = Graph(segmenter.bundle, segmenter.manifest, PROMPT, segmenter.threads)
     target = _ellipse(encoded.height, encoded.width)
     mask = np.zeros_like(target)
     ours, theirs = (label_map.initial(*encoded.geometry.extent) for _ in range(2))
@@ -188,7 +189,7 @@ def _compare(
         mask = _finish(segmenter, encoded, ours, found, box)
         torch_mask = _finish(segmenter, encoded, theirs, *_decode_torch(model, exact, theirs))
         report.clicks.append(ClickResult(x, y, positive, _iou(mask, torch_mask)))
-    report.differences += [_difference("prompt", prompts), _difference("decoder", logits)]
+    report.differences += [_difference(PROMPT, prompts), _difference(DECODER, logits)]
     return report
 
 

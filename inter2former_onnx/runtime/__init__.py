@@ -1,9 +1,8 @@
 """Answering clicks with a bundle: numpy and onnxruntime, nothing else."""
 
 from .click import Click
-from .click_session import ClickSession
-from .encoded_image import EncodedImage
+from .decoding import Decoded
 from .predictor import Predictor
-from .segmenter import Decoded, Segmenter
+from .segmenter import ClickSession, EncodedImage, Segmenter
 
 __all__ = ["Click", "ClickSession", "Decoded", "EncodedImage", "Predictor", "Segmenter"]

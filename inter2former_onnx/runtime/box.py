@@ -15,10 +15,12 @@ class Box(NamedTuple):
 
     @property
     def height(self) -> int:
+        """Number of rows."""
         return self.bottom - self.top
 
     @property
     def width(self) -> int:
+        """Number of columns."""
         return self.right - self.left
 
     @property
@@ -27,7 +29,7 @@ class Box(NamedTuple):
         return slice(self.top, self.bottom), slice(self.left, self.right)
 
     def hull(self, other: Box) -> Box:
-        """The smallest box that holds both."""
+        """Find the smallest box that holds both."""
         return Box(
             min(self.left, other.left),
             min(self.top, other.top),
@@ -36,14 +38,14 @@ class Box(NamedTuple):
         )
 
     def within(self, outer: Box) -> Box:
-        """This box in the coordinates of `outer`, of which it must be a part."""
+        """Bring this box to the coordinates of `outer`, of which it must be a part."""
         return Box(self.left - outer.left, self.top - outer.top, self.right - outer.left, self.bottom - outer.top)
 
     def scaled(self, factor: int) -> Box:
-        """The same box in units `factor` times smaller (tokens -> pixels)."""
+        """Bring this box to units `factor` times smaller (tokens -> pixels)."""
         return Box(self.left * factor, self.top * factor, self.right * factor, self.bottom * factor)
 
 
 def whole(height: int, width: int) -> Box:
-    """The box of a complete map."""
+    """Make the box of a complete map."""
     return Box(0, 0, width, height)

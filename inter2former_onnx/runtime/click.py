@@ -20,7 +20,12 @@ class Click(NamedTuple):
 
 
 def make_click(x: object, y: object, positive: object, width: int, height: int) -> Click:
-    """The click on the pixel that contains the point (x, y); pixel (i, j) covers i <= x < i + 1, j <= y < j + 1.
+    """Make the click on the pixel that contains a point.
+
+    Args:
+        x, y: the point in pixels; pixel (i, j) covers i <= x < i + 1, j <= y < j + 1.
+        positive: whether the pixel belongs to the object; True, False, 1 or 0.
+        width, height: of the image in pixels.
 
     Raises:
         ClickError: a coordinate is not a finite number or lies outside the image, or `positive` is not a truth value.

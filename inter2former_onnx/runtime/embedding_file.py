@@ -8,22 +8,22 @@ from __future__ import annotations
 
 import json
 import math
-import os
 import re
 import zipfile
 import zlib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, BinaryIO
 
 import numpy as np
 from numpy.lib import format as npy
 from numpy.typing import NDArray
 
-from ..errors import BundleError, EmbeddingError
-from .manifest import Manifest
-from .manifest_fields import Fields
+from ..errors import ArgumentError, EmbeddingError
+from .bundle import Manifest
+from .bundle.fields import Fields
+from .files import write_file
 
 FORMAT = "inter2former-embedding"
 FORMAT_VERSION = 1
@@ -56,27 +56,49 @@ class EmbeddingHeader:
     source: str = ""
 
 
-def write(path: Path, header: EmbeddingHeader, arrays: Mapping[str, NDArray[np.float32]]) -> None:
-    """Write beside `path` under a temporary name, then move into place."""
+def write(
+    path: Path,
+    manifest: Manifest,
+    height: int,
+    width: int,
+    arrays: Mapping[str, NDArray[np.float32]],
+    source: str = "",
+) -> None:
+    """Write an encoded image to `path`, whole or not at all.
+
+    Args:
+        path: the file.
+        manifest: of the bundle that made it.
+        height, width: of the image in pixels.
+        arrays: the encoded image's.
+        source: see EmbeddingHeader.
+
+    Raises:
+        ArgumentError: `source` is no text of at most 200 characters.
+        OSError: the file cannot be written.
+    """
+    if not isinstance(source, str) or len(source) > MAX_SOURCE:
+        raise ArgumentError(f"source: expected a text of at most {MAX_SOURCE} characters, found {source!r:.60}")
+    geometry = manifest.geometry
+    header = EmbeddingHeader(manifest.id, height, width, geometry.mode, geometry.size, geometry.size_divisor, source)
     text = json.dumps({"format": FORMAT, "format_version": FORMAT_VERSION, **asdict(header)})
     encoded: NDArray[Any] = np.frombuffer(text.encode(), dtype=np.uint8)
-    temporary = path.with_name(f".{path.name}.{os.urandom(8).hex()}.tmp")
-    try:
-        with temporary.open("xb") as stream:
-            with zipfile.ZipFile(stream, "w", zipfile.ZIP_STORED) as archive:
-                for name, array in {_HEADER_NAME: encoded, **arrays}.items():
-                    with archive.open(f"{name}.npy", "w", force_zip64=True) as member:
-                        npy.write_array(member, array, version=(1, 0), allow_pickle=False)
-            stream.flush()
-            os.fsync(stream.fileno())  # or the name could reach the disk before the data
-        temporary.replace(path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
+
+    def write_archive(stream: BinaryIO) -> None:
+        with zipfile.ZipFile(stream, "w", zipfile.ZIP_STORED) as archive:
+            for name, array in {_HEADER_NAME: encoded, **arrays}.items():
+                with archive.open(f"{name}.npy", "w", force_zip64=True) as member:
+                    npy.write_array(member, array, version=(1, 0), allow_pickle=False)
+
+    write_file(path, write_archive)
 
 
 def read(path: Path, manifest: Manifest) -> tuple[EmbeddingHeader, dict[str, NDArray[np.float32]]]:
-    """The header and arrays of an encoded image made by the bundle of `manifest`.
+    """Read the header and the arrays of an encoded image.
+
+    Args:
+        path: the file.
+        manifest: of the bundle that must have made it.
 
     Raises:
         EmbeddingError: see EncodedImage.load.
@@ -101,7 +123,12 @@ def read(path: Path, manifest: Manifest) -> tuple[EmbeddingHeader, dict[str, NDA
 
 
 def holds(path: Path, manifest: Manifest, source: str) -> bool:
-    """Whether `path` is a whole file with what the bundle of `manifest` made of `source`. Its arrays are not read.
+    """Tell whether a file is whole and holds what a bundle made of an image. Its arrays are not read.
+
+    Args:
+        path: the file.
+        manifest: of the bundle.
+        source: the image, as `write` was told.
 
     Raises:
         EmbeddingError: it is a whole file of another kind (one that should not be replaced).
@@ -135,25 +162,22 @@ def _read_header(archive: zipfile.ZipFile, path: Path) -> EmbeddingHeader:
         raise EmbeddingError(f"{path}: not a saved encoded image: its header is not JSON") from None
     if not isinstance(values, dict) or values.get("format") != FORMAT:
         raise EmbeddingError(f"{path}: not a saved encoded image: its header does not say {FORMAT!r}")
-    fields = Fields(values, f"{path}: header")
-    try:
-        version = fields.integer("format_version", 1, 1 << 31)
-        if version > FORMAT_VERSION:
-            raise EmbeddingError(
-                f"{path}: made by a newer inter2former-onnx (embedding format {version}; this one reads up to "
-                f"{FORMAT_VERSION}): encode the image again or upgrade"
-            )
-        return EmbeddingHeader(
-            bundle=fields.string("bundle"),
-            height=fields.integer("height", 1, _MAX_IMAGE_SIDE),
-            width=fields.integer("width", 1, _MAX_IMAGE_SIDE),
-            mode=fields.string("mode"),
-            size=fields.integer("size", 1, _MAX_IMAGE_SIDE),
-            size_divisor=fields.integer("size_divisor", 1, _MAX_IMAGE_SIDE),
-            source=fields.string("source") if values.get("source") else "",
+    fields = Fields(values, f"{path}: header", EmbeddingError)
+    version = fields.integer("format_version", 1, 1 << 31)
+    if version > FORMAT_VERSION:
+        raise EmbeddingError(
+            f"{path}: made by a newer inter2former-onnx (embedding format {version}; this one reads up to "
+            f"{FORMAT_VERSION}): encode the image again or upgrade"
         )
-    except BundleError as error:  # what Fields raises; here the file at fault is this one
-        raise EmbeddingError(str(error)) from None
+    return EmbeddingHeader(
+        bundle=fields.string("bundle"),
+        height=fields.integer("height", 1, _MAX_IMAGE_SIDE),
+        width=fields.integer("width", 1, _MAX_IMAGE_SIDE),
+        mode=fields.string("mode"),
+        size=fields.integer("size", 1, _MAX_IMAGE_SIDE),
+        size_divisor=fields.integer("size_divisor", 1, _MAX_IMAGE_SIDE),
+        source=fields.string("source") if values.get("source") else "",
+    )
 
 
 def _check_origin(header: EmbeddingHeader, manifest: Manifest, path: Path) -> None:

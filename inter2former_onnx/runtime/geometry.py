@@ -21,10 +21,11 @@ from .box import Box, whole
 Floats = NDArray[np.float32]
 Masks = NDArray[np.bool_]
 
+PATCH_SIZE = 16  # side of a token in model pixels
+MODES = ("square", "fit")
+
 # Rows of the output made at a time: small enough that a chunk stays in the processor's cache.
 _CHUNK_ROWS = 32
-
-MODES = ("square", "fit")
 
 
 class _Axis(NamedTuple):
@@ -36,14 +37,17 @@ class _Axis(NamedTuple):
     second_weight: Floats
 
     def influenced(self, start: int, stop: int) -> tuple[int, int]:
-        """Half-open range of output indices that read any source index in start..stop-1."""
+        """Find the half-open range of output indices that read any source index in start..stop-1."""
         return int(np.searchsorted(self.second, start)), int(np.searchsorted(self.first, stop))
 
 
 def bilinear_axis(source: int, target: int, count: int, known: int | None = None) -> _Axis:
-    """The first `count` outputs of a bilinear resize of `source` samples to `target`.
+    """Plan the first outputs of a bilinear resize along one axis.
 
-    Of the source only the first `known` samples exist (by default all): the last of them stands for the rest.
+    Args:
+        source, target: numbers of samples before and after.
+        count: how many outputs are wanted.
+        known: of the source only the first `known` samples exist (by default all): the last stands for the rest.
     """
     known = source if known is None else known
     # The rounding of torch's compiled code: scale in float32, then a fused multiply-add. It matters: at index 1000 one
@@ -69,20 +73,29 @@ class Geometry:
         extent: (height, width) of the model's input and of label maps, in model pixels.
     """
 
-    def __init__(self, height: int, width: int, size: int, divisor: int, mode: str = "square", patch: int = 16) -> None:
+    def __init__(self, height: int, width: int, size: int, divisor: int, mode: str = "square") -> None:
+        """Work out the mapping.
+
+        Args:
+            height, width: of the image in pixels.
+            size: T, side of the square that the model gets, a multiple of PATCH_SIZE.
+            divisor: of S, the side of the padded square.
+            mode: one of MODES.
+        """
         self.height = height
         self.width = width
         self.size = size
         self.square = max(-(-height // divisor), -(-width // divisor)) * divisor
         self.scale = size / self.square
         if mode == "fit":
-            self.grid = -(-height * size // (patch * self.square)), -(-width * size // (patch * self.square))
+            pixels = PATCH_SIZE * self.square
+            self.grid = -(-height * size // pixels), -(-width * size // pixels)
         else:
-            self.grid = size // patch, size // patch
-        self.extent = self.grid[0] * patch, self.grid[1] * patch
+            self.grid = size // PATCH_SIZE, size // PATCH_SIZE
+        self.extent = self.grid[0] * PATCH_SIZE, self.grid[1] * PATCH_SIZE
 
     def model_pixel(self, row: int, column: int) -> tuple[int, int]:
-        """(row, column) of the model pixel on which a pixel of the original image lands."""
+        """Find the model pixel (row, column) on which a pixel of the original image lands."""
         return int(self.scale * row), int(self.scale * column)
 
     @cached_property
@@ -96,7 +109,7 @@ class Geometry:
         return (np.arange(self.width) * self.scale).astype(np.intp)
 
     def original_box(self, box: Box) -> Box:
-        """The pixels of the original image that land on a model pixel inside `box`."""
+        """Find the pixels of the original image that land on a model pixel inside `box`."""
         return Box(
             int(np.searchsorted(self.model_columns, box.left)),
             int(np.searchsorted(self.model_rows, box.top)),
@@ -105,10 +118,15 @@ class Geometry:
         )
 
     def mask(self, logits: Floats, positive: Masks, box: Box, outside: float) -> Masks:
-        """bool [H, W]: logits > 0 in the original image.
+        """Bring a prediction to the original image as a mask.
 
-        Arguments as for `logits`, and `positive`, which is `logits > 0` (the caller has it already); `outside` must be
-        negative.
+        Args:
+            logits, box: as for `logits`.
+            positive: `logits > 0` (the caller has it already).
+            outside: as for `logits`; must be negative.
+
+        Returns:
+            bool [H, W]: logits > 0 in the original image.
         """
         result = np.zeros((self.height, self.width), dtype=np.bool_)
         if self.square == self.size:
@@ -125,9 +143,15 @@ class Geometry:
         return result
 
     def logits(self, logits: Floats, box: Box, outside: float) -> Floats:
-        """float32 [H, W]: the logits of `box` (model pixels; float32 [box.height, box.width]) in the original image.
+        """Bring a prediction's logits to the original image.
 
-        All model pixels outside `box` hold `outside`.
+        Args:
+            logits: float32 [box.height, box.width].
+            box: where they lie, in model pixels.
+            outside: what all model pixels outside `box` hold.
+
+        Returns:
+            float32 [H, W].
         """
         result = np.full((self.height, self.width), outside, dtype=np.float32)
         if self.square == self.size:
@@ -253,7 +277,12 @@ def _blend(
 
 
 def reduced(logits: Floats, factor: int) -> Floats:
-    """Bilinear resize to 1/factor of each side; float32 [h, w] with h and w multiples of the even `factor`."""
+    """Resize bilinearly to 1/factor of each side.
+
+    Args:
+        logits: float32 [h, w] with h and w multiples of `factor`.
+        factor: even.
+    """
     # A sample's centre lies between the two middle rows (and columns) of the factor x factor pixels it stands for.
     first, second = factor // 2 - 1, factor // 2
     rows = logits[first::factor] + logits[second::factor]
@@ -261,7 +290,15 @@ def reduced(logits: Floats, factor: int) -> Floats:
 
 
 def enlarged_positive(logits: Floats, factor: int) -> Masks:
-    """bool [factor * h, factor * w]: where `logits` float32 [h, w], resized bilinearly, are > 0."""
+    """Find where logits, resized bilinearly to `factor` times each side, are > 0.
+
+    Args:
+        logits: float32 [h, w].
+        factor: a whole number.
+
+    Returns:
+        bool [factor * h, factor * w].
+    """
     height, width = logits.shape
     rows = bilinear_axis(height, factor * height, factor * height)
     columns = bilinear_axis(width, factor * width, factor * width)

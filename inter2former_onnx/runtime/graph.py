@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from ..custom_ops import library
 from ..errors import BundleError
-from .manifest import Manifest, check_files
+from .bundle import Manifest, check_files
 
 # Which type is the manifest's affair, not the type checker's.
 Array = NDArray[Any]
@@ -35,11 +35,11 @@ class Graph:
         cached: bool = False,
         frees_memory: bool = False,
     ) -> None:
-        """Nothing is read yet.
+        """Take a graph of a bundle. Nothing is read yet.
 
         Args:
             folder, manifest: the bundle.
-            name: "encoder", "prompt" or "decoder".
+            name: one of bundle.GRAPHS.
             threads: the number that a run uses.
             cached: keep the optimised graph on disk (see graph_cache.py): for graphs that take long to load.
             frees_memory: give working memory back after every run: for graphs that need much, and rarely.
@@ -64,9 +64,14 @@ class Graph:
         return self._ops
 
     def run(self, outputs: Sequence[str], feed: Mapping[str, Array]) -> list[Array]:
-        """Named inputs to the named outputs.
+        """Run the graph.
 
-        Inputs that are C-contiguous are read where they are, without a copy; the outputs are the caller's own.
+        Args:
+            outputs: names of the outputs wanted.
+            feed: inputs by name. Those that are C-contiguous are read where they are, without a copy.
+
+        Returns:
+            The outputs in the order of their names, the caller's own.
 
         Raises:
             BundleError: the graph cannot be loaded, or fails on this input.
@@ -77,9 +82,13 @@ class Graph:
         return results
 
     def run_into(self, outputs: Mapping[str, Array], feed: Mapping[str, Array]) -> None:
-        """Named inputs to arrays that the caller made: C-contiguous, of the outputs' types and shapes.
+        """Run the graph into arrays that the caller made.
 
         onnxruntime's own outputs would lie among its working memory, of which none could be given back while they live.
+
+        Args:
+            outputs: by name, C-contiguous arrays of the outputs' types and shapes.
+            feed: as for `run`.
 
         Raises:
             BundleError: as `run`; also when an output has another shape than its array.
@@ -108,7 +117,12 @@ class Graph:
         return options
 
     def load(self) -> ort.InferenceSession:
-        """The session, made by the first call. Raises BundleError or OpsLibraryError."""
+        """Make the session, if no earlier call has. Returns it.
+
+        Raises:
+            BundleError: a file is altered or missing, or onnxruntime refuses it.
+            OpsLibraryError: the native library was asked for and cannot be used.
+        """
         session = self._session
         if session is None:
             with self._lock:
@@ -162,14 +176,14 @@ class Graph:
         if draft is None:
             return None
         saving = self._options()
-        saving.optimized_model_filepath = str(draft / MODEL)
+        saving.optimized_model_filepath = str(draft.path / MODEL)
         saving.add_session_config_entry("session.optimized_model_external_initializers_file_name", WEIGHTS)
         saving.add_session_config_entry("session.optimized_model_external_initializers_min_size_in_bytes", "1024")
         saving.add_session_config_entry("session.save_external_prepacked_constant_initializers", "1")
         try:
             session = _open(self.path, saving)
         except Exception:  # the graph's own fault, or the disk's: without the cache it will show
-            cache.discard(draft)
+            draft.discard()
             return None
         cache.commit(draft)
         return session
@@ -209,7 +223,7 @@ SESSION_CONFIG = {"session.intra_op.allow_spinning": "1", "session.force_spinnin
 
 
 def session_options(threads: int) -> ort.SessionOptions:
-    """Options for low latency on `threads` threads, one operator after another."""
+    """Make options for low latency on `threads` threads, one operator after another."""
     options = ort.SessionOptions()
     options.execution_mode = ort.ExecutionMode.ORT_SEQUENTIAL
     options.intra_op_num_threads = threads

@@ -13,6 +13,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import shutil
 import sys
 import time
 from collections.abc import Mapping
@@ -23,7 +24,8 @@ from typing import Any
 import onnxruntime as ort
 
 from ..custom_ops import library
-from .manifest import Manifest
+from .bundle import Manifest
+from .files import FolderDraft, sha256_of, write_file
 
 VARIABLE = "INTER2FORMER_CACHE"
 MODEL = "graph.onnx"
@@ -39,14 +41,20 @@ class GraphCache:
     """The place of one graph's optimised form. Making one touches no disk."""
 
     def __init__(self, folder: Path, graph: str, key: Mapping[str, Any]) -> None:
-        """`folder` holds the entries of a bundle; `key` is all that this one depends on, as JSON types."""
+        """Name the place.
+
+        Args:
+            folder: holds the entries of a bundle.
+            graph: the graph's name.
+            key: all that the entry depends on, as JSON types.
+        """
         self._folder = folder
         self._graph = graph
         self._key = json.dumps({**key, "format": _FORMAT}, sort_keys=True)
         self._entry = folder / f"{graph}-{hashlib.sha256(self._key.encode()).hexdigest()[:24]}"
 
     def find(self) -> Path | None:
-        """The optimised model, or None if there is none, or one that is not what was written.
+        """Find the optimised model; None if there is none, or one that is not what was written.
 
         The files' sha256 are compared, unless the system vouches for them (see _stamp) as it did after the last time.
         """
@@ -57,7 +65,7 @@ class GraphCache:
                 return None
             stamp = _stamp(self._entry, files)
             if stamp is None or stamp != record["stamp"]:
-                if any(_sha256(self._entry / name) != sha256 for name, sha256 in files.items()):
+                if any(sha256_of(self._entry / name) != sha256 for name, sha256 in files.items()):
                     return None
                 with suppress(OSError):  # it may be somebody else's
                     self._write_record(self._entry, {**record, "stamp": stamp})
@@ -67,60 +75,48 @@ class GraphCache:
             os.utime(self._entry / _RECORD)  # for _tidy: somebody asked for it
         return self._entry / MODEL
 
-    def begin(self, size: int) -> Path | None:
-        """An empty folder for the optimised form of a graph of `size` bytes; None where there is no place for it."""
-        import shutil
-        import tempfile
-
+    def begin(self, size: int) -> FolderDraft | None:
+        """Make an empty folder for the optimised form of a graph of `size` bytes; None where there is no place."""
         try:
             self._folder.mkdir(parents=True, exist_ok=True)
             self._tidy()
             if shutil.disk_usage(self._folder).free < _ROOM * size:
                 return None
-            return Path(tempfile.mkdtemp(prefix=f".{self._graph}-", dir=self._folder))
+            return FolderDraft(self._entry)
         except OSError:
             return None
 
-    def commit(self, draft: Path) -> None:
+    def commit(self, draft: FolderDraft) -> None:
         """Make the folder that `begin` gave, and that holds the model now, the entry."""
-        with suppress(OSError):
-            draft.chmod(0o755)  # mkdtemp makes folders that only their owner may enter
-            files = {path.name: _sha256(path) for path in sorted(draft.iterdir())}
-            self._write_record(draft, {"key": self._key, "files": files, "stamp": _stamp(draft, files)})
+        with draft, suppress(OSError):
+            files = {path.name: sha256_of(path) for path in sorted(draft.path.iterdir())}
+            self._write_record(draft.path, {"key": self._key, "files": files, "stamp": _stamp(draft.path, files)})
             if self.find() is None:  # else another process was faster
-                if self._entry.exists():
-                    altered = draft.with_name(f"{draft.name}.old")
-                    self._entry.rename(altered)
-                    self.discard(altered)
-                draft.rename(self._entry)
-        self.discard(draft)
+                draft.commit()
 
-    def discard(self, folder: Path | None = None) -> None:
-        """Remove an unfinished folder, or (by default) the entry."""
-        import shutil
-
-        shutil.rmtree(self._entry if folder is None else folder, ignore_errors=True)
+    def discard(self) -> None:
+        """Remove the entry."""
+        shutil.rmtree(self._entry, ignore_errors=True)
 
     def _write_record(self, folder: Path, record: Mapping[str, Any]) -> None:
-        temporary = folder / f".{_RECORD}.{os.urandom(8).hex()}"
-        temporary.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
-        temporary.replace(folder / _RECORD)
+        text = json.dumps(record, indent=1) + "\n"
+        write_file(folder / _RECORD, lambda stream: stream.write(text.encode()))
 
     def _tidy(self) -> None:
         """Remove what nobody will use again: entries of other versions, and what a killed process left behind."""
         now = time.time()
         for path in self._folder.glob(f"{self._graph}-*"):
             if path != self._entry and now - _modified(path / _RECORD) > _UNUSED_SECONDS:
-                self.discard(path)
+                shutil.rmtree(path, ignore_errors=True)
         for path in self._folder.glob(f".{self._graph}-*"):
             if now - _modified(path) > _ABANDONED_SECONDS:
-                self.discard(path)
+                shutil.rmtree(path, ignore_errors=True)
 
 
 def cache_of(
     bundle: Path, manifest: Manifest, graph: str, ops: library.OpsMode, options: Mapping[str, Any]
 ) -> GraphCache | None:
-    """The cache of one graph of a bundle; None where INTER2FORMER_CACHE=off or there is no place for one.
+    """Choose the cache of one graph of a bundle; None where INTER2FORMER_CACHE=off or there is no place for one.
 
     Args:
         bundle: the bundle's folder.
@@ -183,7 +179,7 @@ def _machine() -> str:
 def _library(ops: library.OpsMode) -> list[str | None]:
     """Identity of the native op library, and the instruction set of its kernels."""
     path = library.find() if ops == "native" else None
-    return [] if path is None else [_sha256(path), library.instruction_set()]
+    return [] if path is None else [sha256_of(path), library.instruction_set()]
 
 
 def _stamp(folder: Path, files: Mapping[str, Any]) -> list[Any] | None:
@@ -198,14 +194,6 @@ def _stamp(folder: Path, files: Mapping[str, Any]) -> list[Any] | None:
         return None
     states = [(folder / name).stat() for name in sorted(files)]
     return [boot, *([state.st_dev, state.st_ino, state.st_size, state.st_ctime_ns] for state in states)]
-
-
-def _sha256(path: Path) -> str:
-    digest = hashlib.sha256()
-    with path.open("rb") as stream:
-        while chunk := stream.read(1 << 20):
-            digest.update(chunk)
-    return digest.hexdigest()
 
 
 def _modified(path: Path) -> float:

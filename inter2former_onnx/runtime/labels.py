@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .box import Box, whole
+from .geometry import PATCH_SIZE
 
 DEFINITE_BACKGROUND = 0  # inside the disc of a negative click
 POSSIBLE_BACKGROUND = 1  # predicted background: "nothing of interest here"
@@ -24,7 +25,7 @@ _STRIP_PIXELS = 1 << 17
 
 
 def initial(height: int, width: int) -> Labels:
-    """The map before the first click: everything unknown."""
+    """Make the map before the first click, uint8 [height, width]: everything unknown."""
     return np.full((height, width), UNKNOWN, dtype=np.uint8)
 
 
@@ -38,7 +39,7 @@ def _disc(radius: int) -> NDArray[np.bool_]:
 
 
 def disc_box(row: int, column: int, radius: int, height: int, width: int) -> Box:
-    """The part of the map that a click on model pixel (row, column) can touch."""
+    """Find the part of a map of height x width that a click on model pixel (row, column) can touch."""
     return Box(
         max(column - radius, 0),
         max(row - radius, 0),
@@ -48,7 +49,17 @@ def disc_box(row: int, column: int, radius: int, height: int, width: int) -> Box
 
 
 def draw_click(labels: Labels, row: int, column: int, positive: bool, radius: int) -> Box:
-    """Set the disc of a click to its definite label, whatever was there; in place. Returns the box touched."""
+    """Set the disc of a click to its definite label, whatever was there; in place.
+
+    Args:
+        labels: the map.
+        row, column: the model pixel clicked.
+        positive: which of the two definite labels.
+        radius: of the disc in model pixels.
+
+    Returns:
+        The box touched.
+    """
     box = disc_box(row, column, radius, *labels.shape)
     # The disc array is centred on the click: shift the clipped box into it.
     disc = _disc(radius)[box.within(Box(column - radius, row - radius, 0, 0)).slices]
@@ -60,9 +71,15 @@ def apply_prediction(labels: Labels, region: Box, foreground: NDArray[np.bool_],
     """Let a prediction move the labels that are not definite; in place.
 
     Predicted foreground: 2 -> 3, 1 -> 2. Predicted background: 2 -> 1, 3 -> 2. 0 and 4 stay.
-    `foreground` is bool over `box` (the decoder's box, in pixels); all outside it is background.
-    `region` must hold every pixel whose label is not 1: outside both boxes nothing can change then, and
-    the work is done inside their hull, which is returned and again holds every label other than 1.
+
+    Args:
+        labels: the map.
+        region: must hold every pixel whose label is not 1: outside both boxes nothing can change then.
+        foreground: bool over `box`; all outside it is background.
+        box: the decoder's box in model pixels.
+
+    Returns:
+        The hull of both boxes, inside which the work is done. It again holds every label other than 1.
     """
     hull = region.hull(box)
     # Strips of rows whose temporaries stay in the processor's cache: half the time of whole-map passes at T = 2048.
@@ -85,11 +102,16 @@ def apply_prediction(labels: Labels, region: Box, foreground: NDArray[np.bool_],
     return hull
 
 
-def region_of_interest(labels: Labels, searched: Box | None = None, cell: int = 16) -> Box:
-    """Bounding box of all labels other than 1, out to multiples of `cell`, one cell more on each side, clipped.
+def region_of_interest(labels: Labels, searched: Box | None = None) -> Box:
+    """Find the box of all labels other than 1, out to whole tokens, one token more on each side, clipped.
 
-    The whole map when every label is 1. `searched` (default: the whole map) must hold every such pixel; a caller
-    that knows where labels can differ makes the search cheap by it.
+    Args:
+        labels: the map.
+        searched: must hold every label other than 1; by default the whole map. A caller that knows where labels can
+            differ makes the search cheap by it.
+
+    Returns:
+        The box; the whole map when every label is 1.
     """
     height, width = labels.shape
     if searched is None:
@@ -103,8 +125,8 @@ def region_of_interest(labels: Labels, searched: Box | None = None, cell: int = 
     top, bottom = searched.top + first_row, searched.top + last_row + 1
     left, right = searched.left + int(columns[0]), searched.left + int(columns[-1]) + 1
     return Box(
-        max(left // cell * cell - cell, 0),
-        max(top // cell * cell - cell, 0),
-        min(-(-right // cell) * cell + cell, width),
-        min(-(-bottom // cell) * cell + cell, height),
+        max((left // PATCH_SIZE - 1) * PATCH_SIZE, 0),
+        max((top // PATCH_SIZE - 1) * PATCH_SIZE, 0),
+        min((-(-right // PATCH_SIZE) + 1) * PATCH_SIZE, width),
+        min((-(-bottom // PATCH_SIZE) + 1) * PATCH_SIZE, height),
     )

@@ -25,7 +25,7 @@ class PackedLabels:
 
     @classmethod
     def pack(cls, labels: Labels, box: Box) -> PackedLabels:
-        """Keep `labels` (uint8 [h, w]); `box` must hold every label other than 1."""
+        """Pack `labels` (uint8 [h, w]); `box` must hold every label other than 1."""
         flat = labels[box.slices].ravel()
         changes = np.flatnonzero(flat[1:] != flat[:-1])
         starts = np.concatenate(([0], changes + 1))
@@ -33,7 +33,7 @@ class PackedLabels:
         return cls((labels.shape[0], labels.shape[1]), box, lengths, flat[starts])
 
     def unpack(self) -> Labels:
-        """The map as it was packed, a new array."""
+        """Make the map as it was packed, a new array."""
         labels = np.full(self.shape, POSSIBLE_BACKGROUND, dtype=np.uint8)
         labels[self.box.slices] = np.repeat(self.values, self.lengths).reshape(self.box.height, self.box.width)
         return labels

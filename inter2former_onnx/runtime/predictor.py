@@ -8,9 +8,9 @@ from numpy.typing import ArrayLike, NDArray
 from ..errors import ArgumentError, ImageError
 from . import labels as label_rules
 from .click import Click, make_click
-from .encoded_image import EncodedImage
+from .decoding import Decoded
 from .geometry import enlarged_positive, reduced
-from .segmenter import Decoded, Segmenter
+from .segmenter import EncodedImage, Segmenter
 
 # Model pixels per pixel of low-resolution logits, as in SAM (1024 and 256).
 _LOW_RESOLUTION = 4
@@ -25,6 +25,11 @@ class Predictor:
     """
 
     def __init__(self, segmenter: Segmenter) -> None:
+        """Begin without an image.
+
+        Args:
+            segmenter: what encodes and decodes.
+        """
         self.segmenter = segmenter
         self._image: EncodedImage | None = None
 
@@ -63,7 +68,7 @@ class Predictor:
         multimask_output: bool = False,
         return_logits: bool = False,
     ) -> tuple[NDArray[np.bool_] | NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]:
-        """The mask for points, for an earlier answer, or for both.
+        """Make the mask for points, for an earlier answer, or for both.
 
         Args:
             point_coords: [N, 2], x and y in pixels of the image.

@@ -1,38 +1,35 @@
-"""The class people start with: a bundle, opened, ready to encode images and to decode label maps."""
+"""The classes that people use: a bundle, opened; a picture, encoded by it; and clicks on that picture.
+
+Each gives out the next and knows the one it came from, so they are one module. What they do is done below, where
+nothing knows of them: encoding.py, decoding.py, session_state.py.
+"""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator
+import threading
+from collections.abc import Iterable, Iterator, Mapping
 from functools import cached_property
-from importlib import resources
 from itertools import islice
 from pathlib import Path
+from types import MappingProxyType
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import ArgumentError, BundleError, EmbeddingError, ImageError
-from . import routing
-from .box import Box, whole
-from .encoded_image import EncodedImage
-from .graph import Graph
-from .labels import region_of_interest
-from .manifest import GRAPHS, read_manifest
+from ..errors import ArgumentError, EmbeddingError
+from .box import Box
+from .bundle import read_manifest, shipped_bundle
+from .click import Click, make_click
+from .decoding import Decoded, Decoder
+from .encoding import Encoder, checked_image
+from .geometry import Geometry
+from .labels import DEFINITE_FOREGROUND, region_of_interest
+from .processors import usable_processors
+from .session_state import SessionState
 
 _MAX_THREADS = 1024
-_PACKAGE = __package__.rpartition(".")[0]
-
-
-class Decoded(NamedTuple):
-    """A prediction: `logits` float32 [box.height, box.width] over `box` in model pixels.
-
-    Outside `box` the logits are the bundle's outside_logit (-100).
-    """
-
-    logits: NDArray[np.float32]
-    box: Box
 
 
 class Segmenter:
@@ -62,19 +59,13 @@ class Segmenter:
         self.bundle = shipped_bundle() if bundle is None else Path(bundle)
         self.manifest = read_manifest(self.bundle)
         self.size = self.manifest.geometry.size
-        self._graphs = {
-            # The encoder is the large one: 0.4 GB of weights for ViT-B, and 0.8 GB of working memory at 1024 pixels,
-            # which it gives back after each image in no measurable time. What answers clicks keeps its memory.
-            name: Graph(self.bundle, self.manifest, name, self.threads, cached=large, frees_memory=large)
-            for name, large in ((name, name == "encoder") for name in GRAPHS)
-        }
-        self._ops = self._graphs["decoder"].ops
-        self._graphs["prompt"].load()
+        self._encoder = Encoder(self.bundle, self.manifest, self.threads)
+        self._decoder = Decoder(self.bundle, self.manifest, self.threads)
 
     @property
     def ops(self) -> str:
         """What carries out the custom ops: "native" or "portable"."""
-        return self._ops
+        return self._decoder.ops
 
     def encode(self, image: NDArray[np.uint8]) -> EncodedImage:
         """Compute what does not depend on clicks; by far the longest step, done once per image.
@@ -85,15 +76,12 @@ class Segmenter:
         Raises:
             ImageError: anything else.
         """
-        pixels = _checked_image(image)
+        pixels = checked_image(image)
         height, width = pixels.shape[:2]
-        shapes = self.manifest.encoded_arrays(self.manifest.geometry.of_image(height, width).grid)
-        arrays = {name: np.empty(shape, dtype=np.float32) for name, shape in shapes.items()}
-        self._graphs["encoder"].run_into(arrays, {"image": pixels})
-        return EncodedImage(self, height, width, arrays)
+        return EncodedImage(self, height, width, self._encoder.encode(pixels))
 
     def encode_many(self, images: Iterable[NDArray[np.uint8]]) -> Iterator[EncodedImage]:
-        """`encode` for a series of images, in their order.
+        """Encode a series of images, in their order.
 
         The next image is fetched from `images` (in a thread of its own) while one is computed, so that slow files and
         networks cost no time; no more than these two images are held. Stop early by closing the iterator.
@@ -121,7 +109,7 @@ class Segmenter:
             pool.shutdown(wait=False, cancel_futures=True)
 
     def load(self, path: str | os.PathLike[str]) -> EncodedImage:
-        """The encoded image that `EncodedImage.save` wrote to `path`; see EncodedImage.load."""
+        """Read the encoded image that `EncodedImage.save` wrote to `path`; see EncodedImage.load."""
         return EncodedImage.load(Path(path), self)
 
     def decode(self, image: EncodedImage, labels: NDArray[np.uint8], dense: bool = False) -> Decoded:
@@ -144,92 +132,277 @@ class Segmenter:
             raise EmbeddingError(f"{image!r} was encoded by another bundle than {str(self.bundle)!r}")
         labels = image.checked_labels(labels)
         if dense:
-            everything = routing.all_tokens(image.geometry.grid)
-            return self._run(image, labels, whole(*labels.shape), everything, {"threshold": _EVERYWHERE})
+            return self._decoder.decode_densely(image.arrays, image.geometry.grid, labels)
         return self.decode_region(image, labels, region_of_interest(labels))
 
     def decode_region(
         self, image: EncodedImage, labels: NDArray[np.uint8], region: Box, touched: Box | None = None
     ) -> Decoded:
-        """`decode` for callers that know the region of interest of `labels`. Nothing is checked.
+        """Predict as `decode` does, for callers that know the region of interest of `labels`. Nothing is checked.
 
-        Where everything outside the box `touched` is unknown, naming it lets the decoder use what the encoder has
-        computed about such a map.
+        Args:
+            image, labels: as for `decode`.
+            region: the region of interest of `labels`.
+            touched: the box outside of which every label is unknown, if there is one: the decoder then uses what the
+                encoder has computed about such a map.
         """
-        manifest = self.manifest
-        part = np.ascontiguousarray(labels[region.slices])
-        route = routing.route(part, region, image.geometry.grid, manifest.routing, manifest.uncertainty_kernel_size)
-        return self._run(image, part, region, route, {}, touched)
-
-    def _run(
-        self,
-        image: EncodedImage,
-        part: NDArray[np.uint8],
-        region: Box,
-        route: tuple[NDArray[np.int64], NDArray[np.int64]],
-        extra: dict[str, NDArray[np.float32]],
-        touched: Box | None = None,
-    ) -> Decoded:
-        """Both graphs; `part` is the region's part of the label map."""
-        patch = self.manifest.geometry.patch_size
-        (prompt,) = self._graphs["prompt"].run(["prompt"], {"labels": part})
-        offset = np.array([region.top // patch, region.left // patch], dtype=np.int64)
-        feed = {"prompt": prompt, "offset": offset, "boundary": route[0], "other": route[1], **extra}
-        if self._takes_changed:
-            grid = image.geometry.grid
-            everything = routing.all_tokens(grid)[0]
-            feed["changed"] = everything if touched is None else routing.changed_tokens(touched, grid, patch)
-        feed.update((name, image.arrays[name]) for name in self._encoded_inputs)
-        logits, tokens = self._graphs["decoder"].run(["logits", "box"], feed)
-        box = Box(*(int(edge) for edge in tokens)).scaled(patch)
-        return Decoded(logits.reshape(box.height, box.width), box)
-
-    @cached_property
-    def _encoded_inputs(self) -> list[str]:
-        """The decoder's inputs that the encoder gave."""
-        encoded = {spec.name for spec in self.manifest.graphs["encoder"].outputs}
-        return [spec.name for spec in self.manifest.graphs["decoder"].inputs if spec.name in encoded]
-
-    @cached_property
-    def _takes_changed(self) -> bool:
-        return any(spec.name == "changed" for spec in self.manifest.graphs["decoder"].inputs)
+        return self._decoder.decode(image.arrays, image.geometry.grid, labels, region, touched)
 
     def __repr__(self) -> str:
         return f"Segmenter({str(self.bundle)!r}, threads={self.threads}, size={self.size}, ops={self.ops!r})"
 
 
-# Below every localisation score: the whole grid is the box.
-_EVERYWHERE = np.array(-np.inf, dtype=np.float32)
-
-
 def _checked_threads(threads: int | None) -> int:
     if threads is None:
-        # Of all processors, those that this process may run on (containers and taskset give fewer).
-        usable = getattr(os, "sched_getaffinity", None)
-        return len(usable(0)) if usable else os.cpu_count() or 1
+        return usable_processors()
     if isinstance(threads, bool) or not isinstance(threads, int) or not 1 <= threads <= _MAX_THREADS:
         raise ArgumentError(f"threads: expected a whole number from 1 to {_MAX_THREADS}, found {threads!r}")
     return threads
 
 
-def _checked_image(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    expected = "a uint8 array [height, width, 3] in R, G, B order"
-    if not isinstance(image, np.ndarray):
-        raise ImageError(f"image: expected {expected}, found {type(image).__name__}")
-    if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
-        raise ImageError(f"image: expected {expected}, found {image.dtype} {list(image.shape)}")
-    if image.shape[0] == 0 or image.shape[1] == 0:
-        raise ImageError(f"image: expected at least one pixel, found {list(image.shape)}")
-    return np.ascontiguousarray(image)
+class EncodedImage:
+    """All about a picture that clicks do not change. Made by `Segmenter.encode` or `EncodedImage.load`.
 
+    Immutable, so any number of sessions and threads may share it.
 
-def shipped_bundle() -> Path:
-    """Folder of the model that ships in the package.
-
-    Raises:
-        BundleError: this build has none.
+    Attributes:
+        segmenter: the Segmenter that decodes it.
+        height, width: of the image in pixels.
+        arrays: what the decoder reads, read-only float32 arrays named as the decoder's inputs.
     """
-    folder = Path(str(resources.files(_PACKAGE) / "bundle"))
-    if not folder.is_dir():
-        raise BundleError("no model ships in this build of inter2former-onnx: pass bundle=, an exported one's folder")
-    return folder
+
+    def __init__(
+        self, segmenter: Segmenter, height: int, width: int, arrays: Mapping[str, NDArray[np.float32]]
+    ) -> None:
+        for array in arrays.values():
+            array.flags.writeable = False
+        self.segmenter = segmenter
+        self.height = height
+        self.width = width
+        self.arrays = MappingProxyType(dict(arrays))
+
+    @property
+    def bundle_id(self) -> str:
+        """Id of the bundle that made it."""
+        return self.segmenter.manifest.id
+
+    @cached_property
+    def geometry(self) -> Geometry:
+        """How this image's pixels relate to the model's."""
+        return self.segmenter.manifest.geometry.of_image(self.height, self.width)
+
+    def checked_labels(self, labels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """Check that `labels` can be a label map of this image, and give it back.
+
+        Raises:
+            ArgumentError: it cannot.
+        """
+        height, width = self.geometry.extent
+        expected = f"uint8 [{height}, {width}]"
+        if not isinstance(labels, np.ndarray):
+            raise ArgumentError(f"labels: expected a numpy array, {expected}, found {type(labels).__name__}")
+        if labels.dtype != np.uint8 or labels.shape != (height, width):
+            raise ArgumentError(f"labels: expected {expected}, found {labels.dtype} {list(labels.shape)}")
+        highest = int(labels.max())
+        if highest > DEFINITE_FOREGROUND:
+            raise ArgumentError(f"labels: expected values from 0 to {DEFINITE_FOREGROUND}, found {highest}")
+        return labels
+
+    def session(
+        self, enforce_clicks: bool = True, labels: NDArray[np.uint8] | None = None, drop_islands: bool = True
+    ) -> ClickSession:
+        """Begin a session of clicks on this image; see ClickSession."""
+        return ClickSession(self, enforce_clicks, labels, drop_islands)
+
+    def save(self, path: str | Path, source: str = "") -> None:
+        """Write to an .npz file, exactly at `path` (a link is followed), whole or not at all.
+
+        Args:
+            path: the file.
+            source: up to 200 characters about where the image came from, kept in the file's header.
+
+        Raises:
+            ArgumentError: `source` is no such text.
+            OSError: the file cannot be written.
+        """
+        from . import embedding_file  # here, because zipfile is a third of this package's import time
+
+        embedding_file.write(Path(path), self.segmenter.manifest, self.height, self.width, self.arrays, source)
+
+    @classmethod
+    def load(cls, path: str | Path, segmenter: Segmenter) -> EncodedImage:
+        """Read what `save` wrote.
+
+        Args:
+            path: the file.
+            segmenter: what is to decode it.
+
+        Raises:
+            EmbeddingError: no such file, not such a file, damaged, or made by another bundle than `segmenter`'s.
+        """
+        from . import embedding_file
+
+        header, arrays = embedding_file.read(Path(path), segmenter.manifest)
+        return cls(segmenter, header.height, header.width, arrays)
+
+    def __repr__(self) -> str:
+        return f"EncodedImage({self.width} x {self.height} pixels, bundle {self.bundle_id[:12]})"
+
+
+class _Preview(NamedTuple):
+    """A click that was tried: the state it started from, and the one it led to."""
+
+    start: SessionState
+    ahead: SessionState
+
+
+class ClickSession:
+    """A person's clicks on one image, their undo, and the mask they lead to. Made by `EncodedImage.session`.
+
+    A click that raises changes nothing. One session may be used from several threads; its calls then take turns.
+
+    Attributes:
+        image: the EncodedImage clicked on.
+        enforce_clicks: whether pixels within a click's disc (click_radius model pixels; see the manifest) always get
+            in masks what the click said, whatever the model predicts. False gives the model's mask as it is.
+        drop_islands: whether pieces of the mask go that are neither clicked nor half as sure as those (islands.py).
+    """
+
+    def __init__(
+        self,
+        image: EncodedImage,
+        enforce_clicks: bool = True,
+        labels: NDArray[np.uint8] | None = None,
+        drop_islands: bool = True,
+    ) -> None:
+        """Begin without clicks.
+
+        Args:
+            image: what is clicked on.
+            enforce_clicks, drop_islands: see the class.
+            labels: the label map to begin with and to come back to, such as another session's `labels`: uint8
+                [height, width] in model pixels (`image.geometry.extent`); by default everything is unknown.
+
+        Raises:
+            ArgumentError: labels of another type, shape or range.
+        """
+        self.image = image
+        self.enforce_clicks = enforce_clicks
+        self.drop_islands = drop_islands
+        self._lock = threading.Lock()
+        if labels is None:
+            self._start = SessionState.unknown_map(image.geometry.extent)
+        else:
+            self._start = SessionState.given_map(image.checked_labels(labels).copy())
+        self._state = self._start
+        self._previewed: _Preview | None = None
+
+    def click(self, x: float, y: float, positive: bool = True) -> NDArray[np.bool_]:
+        """Say that the pixel containing the point (x, y) is part of the object (or, `positive=False`, is not).
+
+        Of two clicks on one pixel the later holds.
+
+        Args:
+            x, y: pixels of the original image from its top left corner; fractions are allowed.
+            positive: whether it is.
+
+        Returns:
+            The new mask, bool [height, width], the caller's own.
+
+        Raises:
+            ClickError: the point is not in the image or not a number; see make_click.
+        """
+        click = make_click(x, y, positive, self.image.width, self.image.height)
+        with self._lock:
+            state = self._foreseen(self._state, click) or self._clicked(self._state, click)
+            mask = self._mask(state)  # before the state is replaced: this, too, could fail
+            self._advance(state)
+        return mask
+
+    def preview(self, x: float, y: float, positive: bool = True) -> NDArray[np.bool_]:
+        """Make the mask that `click` with the same arguments would give, without clicking.
+
+        It holds no lock while it computes, so a click made meanwhile by another thread does not wait for it. A click on
+        the pixel that was previewed last is answered from what the preview computed.
+
+        Raises:
+            ClickError: as `click`.
+        """
+        click = make_click(x, y, positive, self.image.width, self.image.height)
+        state = self._state  # states are never modified, so this one stays whole whatever other threads do
+        ahead = self._foreseen(state, click) or self._clicked(state, click)
+        mask = self._mask(ahead)
+        with self._lock:
+            if self._state is state:
+                self._previewed = _Preview(state, ahead)
+        return mask
+
+    def undo(self) -> NDArray[np.bool_]:
+        """Take the last click back; without one, change nothing. Returns the mask as `mask` does."""
+        with self._lock:
+            state = self._state
+            if len(state.clicks) > 1:
+                # The last click but one is made again: its prediction was not kept.
+                state = self._clicked(state.before_last_two(self._start), state.clicks[-2])
+            elif state.clicks:
+                state = self._start
+            mask = self._mask(state)
+            self._advance(state)
+        return mask
+
+    def reset(self) -> None:
+        """Forget all clicks."""
+        with self._lock:
+            self._advance(self._start)
+
+    @property
+    def clicks(self) -> tuple[Click, ...]:
+        """The clicks so far, oldest first."""
+        return self._state.clicks
+
+    @property
+    def labels(self) -> NDArray[np.uint8]:
+        """A copy of the label map: uint8 [height, width] in model pixels; see labels.py for its states."""
+        return self._state.labels.copy()
+
+    @property
+    def mask(self) -> NDArray[np.bool_]:
+        """The current mask, bool [height, width]; all False before the first click. Computed anew at every access."""
+        return self._mask(self._state)
+
+    @property
+    def logits(self) -> NDArray[np.float32]:
+        """The model's logits in the original image, float32 [height, width]; computed anew at every access.
+
+        Positive means object; where an island was dropped, the sign is turned. Where the model did not look, and before
+        the first click: outside_logit (-100).
+        """
+        return self._state.logits(self.image.geometry, self.image.segmenter.manifest.outside_logit)
+
+    def __repr__(self) -> str:
+        return f"ClickSession({len(self.clicks)} clicks on {self.image!r})"
+
+    def _advance(self, state: SessionState) -> None:
+        self._state = state
+        self._previewed = None
+
+    def _foreseen(self, state: SessionState, click: Click) -> SessionState | None:
+        """The state after one more click, where the last preview has computed just that."""
+        previewed = self._previewed
+        if previewed is None or previewed.start is not state or previewed.ahead.clicks[-1] != click:
+            return None
+        return previewed.ahead
+
+    def _clicked(self, state: SessionState, click: Click) -> SessionState:
+        """The state after one more click."""
+        image, segmenter = self.image, self.image.segmenter
+        drawn = state.draw(click, image.geometry, segmenter.manifest.click_radius)
+        decoded = segmenter.decode_region(image, drawn.labels, drawn.region, drawn.touched)
+        return state.clicked(drawn, decoded, self.drop_islands)
+
+    def _mask(self, state: SessionState) -> NDArray[np.bool_]:
+        manifest, geometry = self.image.segmenter.manifest, self.image.geometry
+        mask = state.mask(geometry, manifest.outside_logit)
+        if self.enforce_clicks:
+            state.enforce_clicks(mask, geometry, manifest.click_radius // 2)
+        return mask

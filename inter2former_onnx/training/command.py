@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import json
-import os
 import sys
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -37,7 +36,7 @@ def build_parser() -> argparse.ArgumentParser:
     add("--device", default="auto", help="auto, cpu, cuda, cuda:1, ... (default: auto)")
     add("--precision", choices=("bf16", "fp32"), default="bf16")
     add("--compile", choices=("auto", "yes", "no"), default="auto", help="torch.compile (auto: yes)")
-    add("--workers", type=int, default=os.cpu_count() or 1, help="threads that decode pictures and simulate clicks")
+    add("--workers", type=int, help="threads that decode pictures and simulate clicks (default: all)")
     add("--stages", help="picture sizes: size:share:pictures a step, comma-separated; shares sum to 1")
     add("--objects", type=int, help="targets a picture")
     add("--source-balance", type=float, help="0 draws pictures evenly, 1 datasets evenly, more favours small datasets")
@@ -63,6 +62,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     args = build_parser().parse_args(arguments)
     try:
         require("train", "torch", "cv2", "PIL", "tqdm", "safetensors")
+        if args.workers is None:
+            from ..runtime.processors import usable_processors
+
+            args.workers = usable_processors()
         if args.plot:
             require("train", "matplotlib")
             from .run_log import LOG_FILE, plot_log

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import secrets
 from pathlib import Path
 from typing import Any
 
@@ -12,26 +10,19 @@ import torch
 from ..errors import CheckpointError
 from ..models import Inter2Former
 from ..models.checkpoints import save_checkpoint
+from ..runtime.files import write_file
 
 STATE_FILE = "state.pt"
 
 
 def write_state(path: Path, state: dict[str, Any]) -> None:
-    """Write `state` under a temporary name and move it into place.
+    """Write the state of a run, whole or not at all.
 
     Raises:
         CheckpointError: the file cannot be written.
     """
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
     try:
-        try:
-            with temporary.open("wb") as stream:
-                torch.save(state, stream)
-                stream.flush()
-                os.fsync(stream.fileno())
-            os.replace(temporary, path)
-        finally:
-            temporary.unlink(missing_ok=True)
+        write_file(path, lambda stream: torch.save(state, stream))
     except (OSError, RuntimeError) as error:
         raise CheckpointError(f"{path} cannot be written: {error}") from error
 

@@ -6,7 +6,6 @@ import os
 import stat
 import subprocess
 import sys
-import tempfile
 from pathlib import Path
 
 import numpy as np
@@ -50,7 +49,7 @@ def expected_mask(bundle: Path, image: np.ndarray, *clicks: tuple[int, int, bool
 
 
 def leftovers(folder: Path) -> list[str]:
-    return [path.name for path in folder.iterdir() if path.name.endswith(".part")]
+    return [path.name for path in folder.iterdir() if path.name.endswith(".tmp")]
 
 
 def test_photograph_to_mask_and_overlay(
@@ -136,10 +135,10 @@ def test_an_output_that_cannot_be_written_is_refused_first(
 def test_a_read_only_folder_is_refused_first(
     photo: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    def refuse(**arguments: object) -> None:
+    def refuse(*arguments: object, **named: object) -> None:
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr(tempfile, "mkstemp", refuse)  # permissions as such would not stop root
+    monkeypatch.setattr(Path, "touch", refuse)  # permissions as such would not stop root
     assert segment(photo, "--click", "1,1", "--out", tmp_path / "m.png") == errors.ArgumentError.exit_code
     assert f"cannot write {tmp_path / 'm.png'}: Permission denied" in capsys.readouterr().err
 

@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 
 from inter2former_onnx import Segmenter
-from inter2former_onnx.runtime.manifest import check_files, read_manifest
+from inter2former_onnx.runtime.bundle import check_files, read_manifest
 from support.fake_bundle import write_fake_bundle
 from support.tried import tried
 

@@ -7,7 +7,6 @@ import os
 import shutil
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -21,6 +20,7 @@ from inter2former_onnx import Segmenter
 from inter2former_onnx.errors import BundleError
 from inter2former_onnx.runtime import graph as graph_module
 from inter2former_onnx.runtime import graph_cache as module
+from inter2former_onnx.runtime.files import FolderDraft
 from inter2former_onnx.runtime.graph_cache import MODEL, WEIGHTS
 from support.fake_bundle import write_fake_bundle
 
@@ -93,8 +93,8 @@ def test_contents_are_compared_once_a_place(bundle: Path, tmp_path: Path, monkey
     monkeypatch.setenv("INTER2FORMER_OPS", "portable")  # or the op library would be hashed too
     expected = embedding(bundle)
     hashed: list[str] = []
-    sha256 = module._sha256
-    monkeypatch.setattr(module, "_sha256", lambda path: hashed.append(path.name) or sha256(path))
+    sha256 = module.sha256_of
+    monkeypatch.setattr(module, "sha256_of", lambda path: hashed.append(path.name) or sha256(path))
     np.testing.assert_array_equal(embedding(bundle), expected)
     assert hashed == []
     copy = Path(shutil.copytree(bundle, tmp_path / "copy"))
@@ -151,7 +151,7 @@ def test_entry_that_onnxruntime_refuses_is_made_anew(bundle: Path) -> None:
     expected = embedding(bundle)
     (entry,) = entries(bundle / ".cache")
     (entry / MODEL).write_bytes(b"\xff" * 99)
-    record_of(entry, files={MODEL: module._sha256(entry / MODEL)}, stamp=None)
+    record_of(entry, files={MODEL: module.sha256_of(entry / MODEL)}, stamp=None)
     np.testing.assert_array_equal(embedding(bundle), expected)
     assert entries(bundle / ".cache") == [entry] and (entry / MODEL).stat().st_size != 99
 
@@ -201,7 +201,13 @@ def test_places(bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     assert len(entries(tmp_path / "home2" / "inter2former-onnx")) == 1
 
 
-def test_no_place_is_no_failure(bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def draft_that_goes(place: Path) -> FolderDraft:
+    draft = FolderDraft(place)
+    draft.path.rmdir()
+    return draft
+
+
+def test_no_place_is_no_failure(bundle: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     expected = embedding(bundle)
     shutil.rmtree(bundle / ".cache")
     (bundle / ".cache").write_text("a file")
@@ -213,7 +219,7 @@ def test_no_place_is_no_failure(bundle: Path, tmp_path: Path, monkeypatch: pytes
     assert entries(bundle / ".cache") == []
     # The disk fills up, or goes, while the entry is written.
     with monkeypatch.context() as gone:
-        gone.setattr(tempfile, "mkdtemp", lambda **_: str(tmp_path / "nowhere" / "draft"))
+        gone.setattr(module, "FolderDraft", draft_that_goes)
         np.testing.assert_array_equal(embedding(bundle), expected)
     assert entries(bundle / ".cache") == []
 
@@ -273,4 +279,4 @@ def test_clicks_need_no_encoder(bundle: Path, tmp_path: Path, read_files: list[s
     segmenter = Segmenter(bundle, threads=1)
     assert segmenter.load(tmp_path / "image.npz").session().click(10, 20).any()
     assert sorted(set(read_files)) == ["decoder.onnx", "prompt.onnx"]
-    assert segmenter._graphs["encoder"]._session is None
+    assert segmenter._encoder.graph._session is None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import dataclasses
 import json
 import os
 import random
@@ -15,8 +16,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from inter2former_onnx.errors import BundleError
-from inter2former_onnx.runtime import manifest as reader
+from inter2former_onnx.errors import BundleError, EmbeddingError
+from inter2former_onnx.runtime import bundle as reader
 from support.fake_bundle import bundle_id, edit_manifest, write_fake_bundle
 from support.fuzzing import fuzz
 from support.tried import tried
@@ -297,7 +298,7 @@ def test_link_within_the_bundle_and_to_the_bundle(bundle: Path, tmp_path: Path) 
 def test_sha256_is_computed_once_for_an_unchanged_file(bundle: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     manifest = reader.read_manifest(bundle)
     reader.check_files(bundle, manifest, ["decoder.onnx"])
-    monkeypatch.setattr(reader, "_sha256", lambda path: pytest.fail("read again"))
+    monkeypatch.setattr(reader.files, "sha256_of", lambda path: pytest.fail("read again"))
     reader.check_files(bundle, manifest, ["decoder.onnx"])
     monkeypatch.undo()
     path = bundle / "decoder.onnx"
@@ -348,3 +349,32 @@ def test_any_bytes_are_read_or_refused_cleanly(intact: Path, noise: bytes, posit
             reader.parse_manifest(text, "here")
         except BundleError as error:
             assert str(error).startswith("here")
+
+
+def test_shipped_manifest_is_written_as_it_was_read() -> None:
+    path = reader.shipped_bundle() / "manifest.json"
+    text = path.read_bytes()
+    assert reader.parse_manifest(text, "here").to_json().encode() == text
+
+
+@pytest.mark.parametrize("quantisation", [None, {"weights": "int8", "measured": {"worst": [0.5, 1e-9]}}, {}])
+def test_written_manifest_is_read_as_it_was(intact: Path, quantisation: dict[str, Any] | None) -> None:
+    written = dataclasses.replace(reader.read_manifest(intact), quantisation=quantisation, precision="int8")
+    assert reader.parse_manifest(written.to_json(), "here") == written
+    assert json.loads(written.to_json()).get("quantisation") == quantisation
+    original = json.loads((intact / "manifest.json").read_text())
+    again = json.loads(dataclasses.replace(written, quantisation=None, precision="float32").to_json())
+    assert again == original and list(again) == list(original)
+
+
+def test_quantisation_that_is_no_object(bundle: Path) -> None:
+    edit_manifest(bundle, quantisation="int8")
+    assert "quantisation: expected an object, found 'int8'" in refused(bundle)
+
+
+def test_fields_raise_the_error_they_are_told() -> None:
+    fields = reader.fields.Fields({"inner": {"list": [{"count": -1}]}}, "here", EmbeddingError)
+    (entry,) = fields.object("inner").objects("list")
+    for read in (lambda: entry.integer("count", 0, 9), lambda: entry.string("missing"), lambda: fields.string("inner")):
+        with pytest.raises(EmbeddingError, match="here: inner"):
+            read()

@@ -20,7 +20,7 @@ from inter2former_onnx import EncodedImage, Segmenter
 from inter2former_onnx.errors import ArgumentError, BundleError, EmbeddingError, ImageError, OpsLibraryError
 from inter2former_onnx.models import Inter2Former, ModelConfig, load_state_dict, read_checkpoint
 from inter2former_onnx.runtime import labels as label_rules
-from inter2former_onnx.runtime import segmenter as module
+from inter2former_onnx.runtime.bundle import shipped as module
 from support.fake_bundle import bundle_id, edit_manifest, write_fake_bundle
 from support.reference import DATA, MINI_SIZE, mini_config_dict, reference
 

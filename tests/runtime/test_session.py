@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from inter2former_onnx.errors import ArgumentError, BundleError, ClickError
 from inter2former_onnx.runtime import Click, ClickSession, EncodedImage, Segmenter
-from inter2former_onnx.runtime import click_session as module
+from inter2former_onnx.runtime import labels as label_rules
 from inter2former_onnx.runtime.geometry import Geometry
 from inter2former_onnx.runtime.labels import region_of_interest
 from support.fake_bundle import SIZE, expected_logits, write_fake_bundle
@@ -284,7 +284,7 @@ def test_failure_anywhere_changes_nothing(
         elif step == "mask":
             patch.setattr(Geometry, "mask", fail)
         else:
-            patch.setattr(module.label_rules, step, fail)
+            patch.setattr(label_rules, step, fail)
         with pytest.raises(type(error)):
             if action == "undo":
                 session.undo()

@@ -8,7 +8,6 @@ encoder has one image input under any name and in one of these layouts, told apa
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,6 +18,7 @@ import onnxruntime as ort
 from numpy.typing import NDArray
 
 from ...errors import ArgumentError
+from ...runtime.files import sha256_of
 
 Array = NDArray[np.float32]
 
@@ -231,10 +231,6 @@ def _decoder_inputs(session: ort.InferenceSession, path: Path) -> set[str]:
 
 def _sha256(path: Path) -> str:
     try:
-        with open(path, "rb") as stream:
-            digest = hashlib.sha256()
-            while block := stream.read(1 << 20):
-                digest.update(block)
+        return sha256_of(path)
     except OSError as error:
         raise ArgumentError(f"{path}: {error.strerror or error}") from None
-    return digest.hexdigest()

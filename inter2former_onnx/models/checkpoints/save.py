@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-import secrets
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import torch
 
 from ...errors import ArgumentError, CheckpointError, MissingDependencyError
+from ...runtime.files import FileDraft
 
 __all__ = ["save_checkpoint"]
 
@@ -36,17 +36,10 @@ def save_checkpoint(path: str | os.PathLike[str], model_or_state: torch.nn.Modul
     # Each in memory of its own: a view would take its whole storage along, and safetensors takes no shared memory.
     tensors = {key: value.detach().cpu().clone(memory_format=torch.contiguous_format) for key, value in state.items()}
     write = _writer(path, tensors)
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(6)}.tmp")
     try:
-        try:
-            temporary.touch(exist_ok=False)
-            mode = temporary.stat().st_mode
-            write(temporary)
-            temporary.chmod(mode)  # safetensors makes a file of its own, for the owner's eyes only
-            _flush(temporary)
-            os.replace(temporary, path)
-        finally:
-            temporary.unlink(missing_ok=True)
+        with FileDraft(path) as draft:
+            write(draft.path)
+            draft.commit()
     except (OSError, RuntimeError) as error:  # RuntimeError: what torch.save makes of a full disk
         reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error).splitlines()[0]
         raise CheckpointError(f"checkpoint {path} cannot be written: {reason}") from error
@@ -78,9 +71,3 @@ def _writer(path: Path, tensors: dict[str, torch.Tensor]) -> Callable[[Path], No
             raise OSError(str(error)) from error
 
     return write_safetensors
-
-
-def _flush(path: Path) -> None:
-    # To the disk before the name: after a power cut the name must not stand for half a file.
-    with path.open("r+b") as stream:
-        os.fsync(stream.fileno())
