@@ -6,6 +6,7 @@ import os
 import signal
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -55,10 +56,10 @@ def reference_image() -> np.ndarray:
     return np.ascontiguousarray(reference("session_exact")["image_bgr"][:, :, ::-1])
 
 
-def _export(folder: Path, routing: str) -> Path:
+def _export(folder: Path, routing: str, **options: Any) -> Path:
     from inter2former_onnx.export import export_bundle
 
-    return export_bundle(folder / routing, config=mini_config_dict(routing), checkpoint=DATA / "mini.pth")
+    return export_bundle(folder / routing, config=mini_config_dict(routing), checkpoint=DATA / "mini.pth", **options)
 
 
 @pytest.fixture(scope="session")
@@ -71,6 +72,12 @@ def mini_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def mini_bundle_roi(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A bundle of the reference checkpoint, routing `roi`."""
     return _export(tmp_path_factory.mktemp("bundles"), "roi")
+
+
+@pytest.fixture(scope="session")
+def mini_bundle_fit(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A bundle of the reference checkpoint, geometry `fit`, as the command makes it from a square's configuration."""
+    return _export(tmp_path_factory.mktemp("bundles"), "boundary", geometry="fit")
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

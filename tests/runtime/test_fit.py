@@ -22,10 +22,8 @@ MINI = DATA / "mini.pth"
 
 
 @pytest.fixture(scope="module")
-def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The reference checkpoint in mode `fit`, as the command makes it from a square's configuration."""
-    out = tmp_path_factory.mktemp("fit") / "bundle"
-    return export_bundle(out, config=mini_config_dict(), checkpoint=MINI, geometry="fit")
+def bundle(mini_bundle_fit: Path) -> Path:
+    return mini_bundle_fit
 
 
 @pytest.fixture(scope="module")
