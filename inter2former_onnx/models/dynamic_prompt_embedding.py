@@ -117,7 +117,7 @@ class DynamicPromptEmbedding(nn.Module):
             return emit("PromptEmbed", (labels, self.ref_embeds.weight, *weights), [torch.float32], [shape])[0]
         return prompt_embed(labels, self.ref_embeds.weight, *weights)
 
-    def first_prompt(self, height: int, width: int) -> Tensor:
+    def unclicked_prompt(self, height: int, width: int) -> Tensor:
         """The prompt of the map before the first click, everything unknown: pixels -> [height / 16, width / 16, C]."""
         device = self.ref_embeds.weight.device
         return self.embed_labels(torch.full((height, width), UNKNOWN, dtype=torch.uint8, device=device))
