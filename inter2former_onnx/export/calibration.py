@@ -28,10 +28,10 @@ from torch import Tensor
 from ..custom_ops import library
 from ..errors import ArgumentError
 from ..images import read_image
-from ..models.quantised_layers import STEPS, quantise_rows, quantise_weight
 from ..progress import progress
 from ..runtime.graph import session_options
 from .quantisation import EMBEDDING, linear_nodes, quantise
+from .quantised_layers import STEPS, quantise_rows, quantise_weight
 
 LEAST_COSINE = 0.999  # of the embedding with the float32 one, the mean over the photographs
 MOST_IMAGES = 32

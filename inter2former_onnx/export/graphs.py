@@ -12,11 +12,11 @@ import torch
 from torch import Tensor, nn
 
 from ..models import ImageFeatures, Inter2Former
-from ..models.configuration import PATCH_SIZE
 from ..models.custom_op import exporting
 from ..models.dynamic_hybrid_attention import UnclickedBlock
 from ..models.dynamic_local_upsampling import crop_tokens, edge_terms, local_box, local_upsample_2x
 from ..models.edge_detector import edge_taps, fold_lateral
+from ..runtime.geometry import PATCH_SIZE
 
 LEVELS = 4
 EDGE_KINDS = ("edge{}", "edge_rows{}", "edge_columns{}", "edge_corners{}")
@@ -29,8 +29,8 @@ UNCLICKED_NAMES = ("background_qkv", "first_qkv", "first_attention", "first_lse"
 def encoder_outputs(model: Inter2Former, features: ImageFeatures) -> tuple[Tensor, ...]:
     """Everything about an image that does not depend on clicks.
 
-    embed [h, w, C]; what the first block makes of it (named `UNCLICKED_NAMES`); and then, level by level, what `edge_terms`
-    makes of the edge maps (named `EDGE_NAMES`).
+    embed [h, w, C]; what the first block makes of it (named `UNCLICKED_NAMES`); and then, level by level, what
+    `edge_terms` makes of the edge maps (named `EDGE_NAMES`).
     """
     terms: list[Tensor] = []
     for level, (upsampler, edge) in enumerate(zip(model.decode_head.levels, features.edges, strict=True)):

@@ -96,8 +96,8 @@ def prompt_projection(
     Args:
         embed, prompt, offset, background: see `add_prompt`.
         norm_weight, norm_bias, weight, bias, epsilon: see `norm_projection`.
-        background_qkv, first_qkv: see UnclickedBlock; what the result is known to be for the tokens outside the region, and
-            for those inside it that are not in `changed`. This form has no use for them.
+        background_qkv, first_qkv: see UnclickedBlock; what the result is known to be for the tokens outside the region,
+            and for those inside it that are not in `changed`. This form has no use for them.
         changed: int64 [n], ascending, the tokens whose prompt is not the unclicked map's.
 
     Returns:
@@ -211,9 +211,8 @@ class DynamicHybridAttention(nn.Module):
         weights = (norm.weight, norm.bias, linear.weight, linear.bias)
         known = (unclicked.background_qkv, unclicked.qkv, changed)
         x, qkv = prompt_projection(embed, prompt, offset, background, *weights, *known, norm.eps)
-        x = prompted_attention(
-            x, qkv, boundary, other, grid, self.freqs, *self._attention_weights(), *unclicked[1:], changed, self.num_heads
-        )
+        routed = (x, qkv, boundary, other, grid, self.freqs, *self._attention_weights())
+        x = prompted_attention(*routed, *unclicked[1:], changed, self.num_heads)
         return self.ffn(x, boundary, self.norm2)
 
     def _attention_weights(self) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:

@@ -8,12 +8,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .boundary_tokens import UNKNOWN
-from .configuration import PATCH_SIZE, NeckConfig
+from ..runtime.geometry import PATCH_SIZE
+from ..runtime.labels import NUM_LABELS, POSSIBLE_BACKGROUND, UNKNOWN
+from .configuration import NeckConfig
 from .custom_op import emit, exporting
 
-POSSIBLE_BACKGROUND = 1
-NUM_LABELS = 5
 # Wide enough that the centre token's receptive field, 31 x 31 pixels, sees nothing of the border.
 CONSTANT_MAP_SIZE = 3 * PATCH_SIZE
 

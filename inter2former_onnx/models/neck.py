@@ -5,8 +5,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from ..runtime.geometry import PATCH_SIZE
 from .boundary_tokens import route
-from .configuration import PATCH_SIZE, NeckConfig
+from .configuration import NeckConfig
 from .dynamic_hybrid_attention import DynamicHybridAttention, UnclickedBlock
 from .dynamic_prompt_embedding import DynamicPromptEmbedding, add_prompt, region_of_interest
 

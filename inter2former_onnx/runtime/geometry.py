@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from functools import cached_property
-from typing import NamedTuple
+from typing import Literal, NamedTuple, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,7 +24,10 @@ Masks = NDArray[np.bool_]
 # Rows of the output made at a time: small enough that a chunk stays in the processor's cache.
 _CHUNK_ROWS = 32
 
-MODES = ("square", "fit")
+PATCH_SIZE = 16  # pixels per token side; the prompt convolutions and the upsampling levels are tied to 2**4
+
+GeometryMode = Literal["square", "fit"]
+MODES: tuple[GeometryMode, ...] = get_args(GeometryMode)
 
 
 class _Axis(NamedTuple):

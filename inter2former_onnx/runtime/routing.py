@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Literal, get_args
+
 import numpy as np
 from numpy.typing import NDArray
 
 from .box import Box
 from .labels import UNKNOWN, Labels
 
-MODES = ("boundary", "roi")
+RoutingMode = Literal["boundary", "roi"]
+MODES: tuple[RoutingMode, ...] = get_args(RoutingMode)
 
 
 def boundary_tokens(labels: Labels, kernel_size: int, patch: int = 16) -> NDArray[np.bool_]:

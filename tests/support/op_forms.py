@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from inter2former_onnx.export import quantised_layers
 from inter2former_onnx.models import (
     boundary_attention,
     boundary_tokens,
@@ -22,7 +23,6 @@ from inter2former_onnx.models import (
     hybrid_mixture_of_experts,
     preprocess,
     projections,
-    quantised_layers,
     window_attention,
 )
 from support import encoder_oracles, op_oracles
