@@ -7,8 +7,15 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-POSSIBLE_BACKGROUND, UNKNOWN, POSSIBLE_FOREGROUND = 1, 2, 3
-DEFINITE = {True: 4, False: 0}
+from inter2former_onnx.runtime.labels import (
+    DEFINITE_BACKGROUND,
+    DEFINITE_FOREGROUND,
+    POSSIBLE_BACKGROUND,
+    POSSIBLE_FOREGROUND,
+    UNKNOWN,
+)
+
+DEFINITE = {True: DEFINITE_FOREGROUND, False: DEFINITE_BACKGROUND}
 CLICK_RADIUS = 5
 
 

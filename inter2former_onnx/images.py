@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 
 from .errors import ArgumentError, ImageError
 from .extras import require
+from .image_formats import PICTURE_FORMATS
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -175,4 +176,4 @@ def write_image(stream: BinaryIO, array: RGBImage | NDArray[np.bool_], suffix: s
     from PIL import Image
 
     pixels = np.where(array, np.uint8(255), np.uint8(0)) if array.dtype == np.bool_ else array
-    Image.fromarray(pixels).save(stream, {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG"}[suffix], quality=92)
+    Image.fromarray(pixels).save(stream, PICTURE_FORMATS[suffix], quality=92)

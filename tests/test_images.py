@@ -12,6 +12,7 @@ import pytest
 from PIL import Image
 
 from inter2former_onnx.errors import ImageError
+from inter2former_onnx.image_formats import READ_SUFFIXES
 from inter2former_onnx.images import MAX_PIXELS, read_image, write_image
 from support.tried import tried
 
@@ -166,6 +167,19 @@ def test_the_first_frame_of_an_animation(tmp_path: Path) -> None:
     frames = [Image.new("RGB", (8, 6), colour) for colour in ("#ff0000", "#00ff00")]
     frames[0].save(tmp_path / "a.gif", save_all=True, append_images=frames[1:])
     np.testing.assert_array_equal(read_image(tmp_path / "a.gif"), np.broadcast_to(np.uint8([255, 0, 0]), (6, 8, 3)))
+
+
+@pytest.mark.parametrize("suffix", READ_SUFFIXES)
+def test_what_folders_are_searched_for_is_read(tmp_path: Path, suffix: str) -> None:
+    path = tmp_path / f"a{suffix}"
+    grey = np.full((12, 16, 3), 77, np.uint8)
+    if suffix == ".npy":
+        np.save(path, grey)
+    elif suffix in (known := Image.registered_extensions()) and known[suffix] in Image.SAVE:
+        Image.fromarray(grey).save(path)
+    else:
+        pytest.skip("this Pillow writes no such file")
+    assert np.abs(read_image(path).astype(int) - 77).max() <= 2
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (1, 7), (20, 5000)])

@@ -18,14 +18,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..errors import ImageError
+from ..image_formats import READ_SUFFIXES
 from ..images import RGBImage, check_pixel_count, open_image, read_image
 
 if TYPE_CHECKING:
     from PIL import Image
 
-SUFFIXES = frozenset(
-    (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm", ".pgm", ".jp2", ".avif", ".npy")
-)
 MAX_FILE_BYTES = 1 << 30
 THUMBNAIL_SIDE = 240
 
@@ -142,14 +140,14 @@ class Gallery:
         if not path.exists():
             raise ImageError(f"{path}: no such photograph or folder")
         if path.is_file():
-            if path.suffix.lower() not in SUFFIXES:
-                raise ImageError(f"{path}: not an image file ({', '.join(sorted(SUFFIXES))} are)")
+            if path.suffix.lower() not in READ_SUFFIXES:
+                raise ImageError(f"{path}: not an image file ({', '.join(sorted(READ_SUFFIXES))} are)")
             root = path.parent.resolve()
             return cls(root, (Photo(root, path.name),))
         root = path.resolve()
         names = sorted(_names(root, without.resolve() if without is not None else None), key=_counted)
         if not names:
-            raise ImageError(f"{path}: no pictures in this folder ({', '.join(sorted(SUFFIXES))})")
+            raise ImageError(f"{path}: no pictures in this folder ({', '.join(sorted(READ_SUFFIXES))})")
         return cls(root, tuple(Photo(root, name) for name in names))
 
 
@@ -159,7 +157,9 @@ def _names(root: Path, without: Path | None) -> Iterator[str]:
         folders[:] = [name for name in folders if not name.startswith(".") and here / name != without]
         for name in files:
             path = here / name
-            if path.suffix.lower() in SUFFIXES and not name.startswith(".") and _place_within(path, root) is not None:
+            if path.suffix.lower() not in READ_SUFFIXES or name.startswith("."):
+                continue
+            if _place_within(path, root) is not None:
                 yield path.relative_to(root).as_posix()
 
 

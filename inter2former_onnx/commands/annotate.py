@@ -47,7 +47,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     from ..extras import require
 
-    require("annotate", "PIL", "starlette", "uvicorn")
+    require("annotate")
     from ..annotate.photos import Gallery
 
     beside = args.pictures if args.pictures.is_dir() else args.pictures.parent

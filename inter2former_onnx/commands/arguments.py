@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Collection
 from pathlib import Path
 
 from ..errors import ArgumentError
-
-PICTURE_FORMATS = (".png", ".jpg", ".jpeg")
 
 
 def positive_int(text: str) -> int:
@@ -47,7 +46,7 @@ def add_engine_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def check_suffix(option: str, path: Path, allowed: tuple[str, ...]) -> None:
+def check_suffix(option: str, path: Path, allowed: Collection[str]) -> None:
     """Refuses a file name whose ending is no format that `option` can be written in."""
     if path.suffix.lower() not in allowed:
         raise ArgumentError(f"{option} {path}: the file name must end in one of {', '.join(allowed)}")

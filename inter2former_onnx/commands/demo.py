@@ -5,7 +5,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from .arguments import PICTURE_FORMATS, add_engine_arguments, check_suffix
+from ..image_formats import PICTURE_FORMATS
+from .arguments import add_engine_arguments, check_suffix
 
 HELP = "clicks on the photograph in the package -> one picture"
 

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..errors import ArgumentError, EmbeddingError, ImageError, Inter2FormerError
+from ..image_formats import READ_SUFFIXES
 from .arguments import add_engine_arguments
 
 if TYPE_CHECKING:
@@ -29,12 +30,12 @@ if TYPE_CHECKING:
 HELP = "a folder of images -> a folder of encoded images"
 
 EXIT_SOME_FAILED = 13
-SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff", ".gif", ".npy")
 _ABANDONED_SECONDS = 3600  # an unfinished file of this age was left by a killed process
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("folder", type=Path, metavar="FOLDER", help=f"images: {', '.join(SUFFIXES)} (.npy: uint8, RGB)")
+    kinds = ", ".join(READ_SUFFIXES)
+    parser.add_argument("folder", type=Path, metavar="FOLDER", help=f"images: {kinds} (.npy: uint8, RGB)")
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="the folder of the encoded images")
     add_engine_arguments(parser)
 
@@ -117,12 +118,12 @@ def _images(folder: Path) -> list[Path]:
     found = [
         path
         for path in sorted(folder.rglob("*"))
-        if path.suffix.lower() in SUFFIXES
+        if path.suffix.lower() in READ_SUFFIXES
         and not any(part.startswith(".") for part in path.relative_to(folder).parts)
         and path.is_file()
     ]
     if not found:
-        raise ImageError(f"{folder}: holds no image ({', '.join(SUFFIXES)})")
+        raise ImageError(f"{folder}: holds no image ({', '.join(READ_SUFFIXES)})")
     return found
 
 

@@ -118,7 +118,7 @@ def run(args: argparse.Namespace) -> int:
         raise ArgumentError("--dataset and --data say what to measure on (or --report RUN ... what to put together)")
     if not 0 <= args.worst <= 99:
         raise ArgumentError(f"--worst: expected 0 to 99, found {args.worst}")
-    require("image", "PIL", "cv2", "tqdm")
+    require("image")
     from ..evaluation.report import read_run, write_report
 
     folders = args.report or _measure(args)

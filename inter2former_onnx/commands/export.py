@@ -62,7 +62,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     from ..extras import require
 
-    require("export", "torch", "onnx", "onnxscript", "safetensors")
+    require("export")
     from ..export import export_bundle
 
     bundle = export_bundle(

@@ -14,11 +14,7 @@ if TYPE_CHECKING:
 
 HELP = "what is in a bundle, or in this installation"
 
-_EXTRAS = {
-    "image": ("PIL",),
-    "annotate": ("PIL", "starlette", "uvicorn"),
-    "export": ("torch", "onnx", "onnxscript", "safetensors"),
-}
+_EXTRAS = ("image", "annotate", "export")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -42,7 +38,7 @@ def _installation() -> Iterator[str]:
     import onnxruntime
 
     from .. import __version__
-    from ..extras import missing
+    from ..extras import EXTRAS, missing
 
     yield _row("version", f"inter2former-onnx {__version__}")
     yield _row("python", f"{platform.python_version()} on {platform.system()} {platform.machine()}")
@@ -50,8 +46,8 @@ def _installation() -> Iterator[str]:
     yield _row("onnxruntime", onnxruntime.__version__)
     yield _row("custom ops", _custom_ops())
     yield _row("model", _shipped_model())
-    for extra, modules in _EXTRAS.items():
-        absent = missing(*modules)
+    for extra in _EXTRAS:
+        absent = missing(*EXTRAS[extra])
         yield _row(f"[{extra}]", f"not installed: {', '.join(absent)}" if absent else "installed")
 
 

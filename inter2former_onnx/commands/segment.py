@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..errors import ArgumentError, ClickError
-from .arguments import PICTURE_FORMATS, add_engine_arguments, check_suffix, click
+from ..image_formats import PICTURE_FORMATS
+from .arguments import add_engine_arguments, check_suffix, click
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -26,7 +26,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     from ..extras import require
 
-    require("export", "torch", "onnx", "onnxscript", "safetensors")
+    require("export")
     from ..assets import DEMO_PHOTOGRAPH
     from ..images import read_image
 

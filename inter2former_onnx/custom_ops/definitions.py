@@ -87,7 +87,7 @@ FUNCTIONS: tuple[OnnxFunction, ...] = (
 
 
 def _calls(nodes: Iterable[onnx.NodeProto]) -> Iterator[str]:
-    """Names of the domain's functions that `nodes` call, those in the nodes' own graphs (If, Loop, Scan) included."""
+    """Name the domain's functions that `nodes` call, those in the nodes' own graphs (If, Loop, Scan) included."""
     for node in nodes:
         if node.domain == DOMAIN:
             yield node.op_type
@@ -96,11 +96,30 @@ def _calls(nodes: Iterable[onnx.NodeProto]) -> Iterator[str]:
                 yield from _calls(graph.node)
 
 
+def _name_branches(nodes: Iterable[onnx.NodeProto]) -> None:
+    """Name the branches of every If after their node, in place.
+
+    onnxscript names them after the line of the source that the `if` stands on, and a bundle shall not change when a
+    comment does.
+    """
+    for node in nodes:
+        for attribute in node.attribute:
+            if attribute.type == onnx.AttributeProto.GRAPH:
+                if node.op_type == "If":
+                    attribute.g.name = f"{node.name}_{attribute.name}"
+                _name_branches(attribute.g.node)
+
+
 def function_protos() -> list[onnx.FunctionProto]:
-    """The definition of every function, in the order of FUNCTIONS."""
+    """Write the definition of every function.
+
+    Returns:
+        One for each of FUNCTIONS, in their order. They are the same wherever in its file a definition stands.
+    """
     protos = []
     for function in FUNCTIONS:
         proto = function.to_function_proto()
+        _name_branches(proto.node)
         # onnxscript overlooks calls inside the branches of an If when it writes the imports.
         if any(_calls(proto.node)) and all(entry.domain != DOMAIN for entry in proto.opset_import):
             proto.opset_import.append(onnx.helper.make_opsetid(DOMAIN, VERSION))
@@ -114,6 +133,9 @@ def add_functions(model: onnx.ModelProto) -> None:
     Definitions of the domain that the model already holds are replaced; functions of other domains stay, first. Ours
     follow in the order of FUNCTIONS, and the opset imports, the domain's among them, are sorted by domain. A model that
     uses none of the ops stays as it is.
+
+    Args:
+        model: changed in place.
 
     Raises:
         ValueError: the model uses an op of the domain that is not defined here; the message names it.

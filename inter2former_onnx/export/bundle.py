@@ -9,7 +9,7 @@ import shutil
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 import onnx
 
@@ -17,7 +17,6 @@ from .. import __version__
 from ..custom_ops import DOMAIN, VERSION
 from ..errors import ArgumentError, BundleError
 from ..models import Inter2Former, ModelConfig, load_config, load_state_dict, read_checkpoint, save_checkpoint
-from ..models.configuration import PATCH_SIZE, GeometryMode
 from ..models.dynamic_local_upsampling import OUTSIDE_LOGIT
 from ..progress import progress
 from ..runtime.bundle import (
@@ -33,6 +32,8 @@ from ..runtime.bundle import (
     bundle_id,
 )
 from ..runtime.files import FolderDraft, sha256_of
+from ..runtime.geometry import MODES as GEOMETRY_MODES
+from ..runtime.geometry import PATCH_SIZE, GeometryMode
 from . import graphs
 from .calibration import calibration_images, quantise_calibrated
 from .onnx_graph import IR_VERSION, OPSET, op_counts, parameter_count, trace
@@ -213,7 +214,7 @@ def _with_geometry(config: ModelConfig, size: int | None, mode: GeometryMode | N
             raise ArgumentError(f"size must be a positive multiple of {PATCH_SIZE}, found {size}")
         geometry = dataclasses.replace(geometry, size=size)
     if mode is not None and mode != geometry.mode:
-        if mode not in get_args(GeometryMode):
+        if mode not in GEOMETRY_MODES:
             raise ArgumentError(f"geometry must be 'fit' or 'square', found {mode!r}")
         divisor = 1 if mode == "fit" else geometry.size_divisor
         geometry = dataclasses.replace(geometry, mode=mode, size_divisor=divisor)

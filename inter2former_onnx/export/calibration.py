@@ -27,17 +27,17 @@ from torch import Tensor
 
 from ..custom_ops import library
 from ..errors import ArgumentError
+from ..image_formats import READ_SUFFIXES
 from ..images import read_image
-from ..models.quantised_layers import STEPS, quantise_rows, quantise_weight
 from ..progress import progress
 from ..runtime.graph import session_options
 from .quantisation import EMBEDDING, linear_nodes, quantise
+from .quantised_layers import STEPS, quantise_rows, quantise_weight
 
 LEAST_COSINE = 0.999  # of the embedding with the float32 one, the mean over the photographs
 MOST_IMAGES = 32
 TOKENS_PER_IMAGE = 128  # looked at for each layer
 EXPONENTS = (0.0, 0.25, 0.5, 0.75)  # how much of the tokens' unevenness the weights take over
-SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".npy"})
 _SMOOTHED = {"NormProjection": 3, "NormMlp": 3}  # position of the weight behind the norm
 
 
@@ -70,9 +70,9 @@ def calibration_images(folder: str | Path) -> list[Path]:
     folder = Path(folder)
     if not folder.is_dir():
         raise ArgumentError(f"calibration: {folder} is not a folder")
-    found = sorted(path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES)
+    found = sorted(path for path in folder.iterdir() if path.suffix.lower() in READ_SUFFIXES)
     if not found:
-        raise ArgumentError(f"calibration: no image in {folder} (looked for {', '.join(sorted(SUFFIXES))})")
+        raise ArgumentError(f"calibration: no image in {folder} (looked for {', '.join(sorted(READ_SUFFIXES))})")
     count = min(len(found), MOST_IMAGES)
     chosen = [found[index * len(found) // count] for index in range(count)]
     for path in chosen:

@@ -12,25 +12,25 @@ import torch
 from torch import Tensor, nn
 
 from ..models import ImageFeatures, Inter2Former
-from ..models.configuration import PATCH_SIZE
 from ..models.custom_op import exporting
-from ..models.dynamic_hybrid_attention import FirstBlock
+from ..models.dynamic_hybrid_attention import UnclickedBlock
 from ..models.dynamic_local_upsampling import crop_tokens, edge_terms, local_box, local_upsample_2x
 from ..models.edge_detector import edge_taps, fold_lateral
+from ..runtime.geometry import PATCH_SIZE
 
 LEVELS = 4
 EDGE_KINDS = ("edge{}", "edge_rows{}", "edge_columns{}", "edge_corners{}")
 Shape = tuple[str | int, ...]
 Dynamic = dict[int, Any]  # axis to torch.export.Dim
 EDGE_NAMES = tuple(kind.format(level) for level in range(LEVELS) for kind in EDGE_KINDS)
-FIRST_NAMES = ("background_qkv", "first_qkv", "first_attention", "first_lse")  # the fields of FirstBlock
+UNCLICKED_NAMES = ("background_qkv", "first_qkv", "first_attention", "first_lse")  # the fields of UnclickedBlock
 
 
 def encoder_outputs(model: Inter2Former, features: ImageFeatures) -> tuple[Tensor, ...]:
     """Everything about an image that does not depend on clicks.
 
-    embed [h, w, C]; what the first block makes of it (named `FIRST_NAMES`); and then, level by level, what `edge_terms`
-    makes of the edge maps (named `EDGE_NAMES`).
+    embed [h, w, C]; what the first block makes of it (named `UNCLICKED_NAMES`); and then, level by level, what
+    `edge_terms` makes of the edge maps (named `EDGE_NAMES`).
     """
     terms: list[Tensor] = []
     for level, (upsampler, edge) in enumerate(zip(model.decode_head.levels, features.edges, strict=True)):
@@ -38,7 +38,7 @@ def encoder_outputs(model: Inter2Former, features: ImageFeatures) -> tuple[Tenso
         assert conv.bias is not None
         terms += edge_terms(edge, conv.weight, conv.bias, 2 ** (level + 1))
     embed = features.embed.permute(1, 2, 0)
-    return (embed, *model.neck.first(embed), *terms)
+    return (embed, *model.neck.unclicked(embed), *terms)
 
 
 class EncoderGraph(nn.Module):
@@ -67,7 +67,7 @@ class EncoderGraph(nn.Module):
         if not exporting():
             return encoder_outputs(self.model, self.model.encode(inputs, self.plans))
         embed = self.model.backbone(inputs, self.plans)[0].permute(1, 2, 0)
-        return embed, *self.model.neck.first(embed), *self.edge_outputs(inputs)
+        return embed, *self.model.neck.unclicked(embed), *self.edge_outputs(inputs)
 
     def edge_outputs(self, inputs: Tensor) -> tuple[Tensor, ...]:
         """The edge terms of every level (named `EDGE_NAMES`), from the normalised image, as ops of a graph."""
@@ -111,13 +111,13 @@ class DecoderGraph(nn.Module):
         boundary: Tensor,
         other: Tensor,
         changed: Tensor,
-        first: list[Tensor],
+        unclicked: list[Tensor],
         edges: list[Tensor],
         threshold: Tensor,
     ) -> tuple[Tensor, Tensor, Tensor]:
         """See ARCHITECTURE.md for shapes."""
         grid = torch.cat([torch.tensor([embed.shape[0]]), torch.tensor([embed.shape[1]])])
-        known = (FirstBlock(*first), changed)
+        known = (UnclickedBlock(*unclicked), changed)
         x = self.neck.attend_prompted(embed, prompt, offset, self.background, boundary, other, grid, *known)
         localisation = self.head.localise(x, grid)
         box = local_box(localisation, threshold)
@@ -166,7 +166,7 @@ def encoder_spec(model: Inter2Former) -> GraphSpec:
         rows = columns = model.config.geometry.size // PATCH_SIZE
         tokens = rows * columns
     embed = {"embed": (rows, columns, model.config.decode_head.embed_dim)}
-    outputs = {**embed, **_first_shapes(model, tokens), **_edge_shapes(model, rows, columns)}
+    outputs = {**embed, **_unclicked_shapes(model, tokens), **_edge_shapes(model, rows, columns)}
     return GraphSpec(EncoderGraph(model), (image,), dynamic, {"image": ("height", "width", 3)}, outputs)
 
 
@@ -186,8 +186,8 @@ def decoder_spec(model: Inter2Former) -> GraphSpec:
     """The decoder, for any token grid, region, split of the tokens and box."""
     # The traced sizes are all different so that no two dimensions are taken for one.
     h, w, c = 6, 7, model.config.neck.embed_dim
-    named_first = _first_shapes(model, "rows*columns")
-    first = [torch.zeros([int(size) for size in shape]) for shape in _first_shapes(model, h * w).values()]
+    named_unclicked = _unclicked_shapes(model, "rows*columns")
+    unclicked = [torch.zeros([int(size) for size in shape]) for shape in _unclicked_shapes(model, h * w).values()]
     named = _edge_shapes(model, "rows", "columns")
     edges = [torch.zeros([int(size) for size in shape]) for shape in _edge_shapes(model, h, w).values()]
     arguments = (
@@ -197,7 +197,7 @@ def decoder_spec(model: Inter2Former) -> GraphSpec:
         torch.arange(10),
         torch.arange(10, h * w),
         torch.arange(9),
-        first,
+        unclicked,
         edges,
         torch.tensor(model.config.decode_head.threshold),
     )
@@ -207,7 +207,7 @@ def decoder_spec(model: Inter2Former) -> GraphSpec:
         {axis: varies for axis, size in enumerate(shape) if isinstance(size, str)} for shape in named.values()
     ]
     line: Dynamic = {0: varies}
-    lists = (line, line, line, [line] * len(first))
+    lists = (line, line, line, [line] * len(unclicked))
     dynamic: tuple[Dynamic | list[Dynamic], ...] = (plane, plane, {}, *lists, edge_planes, {})
     inputs: dict[str, Shape] = {
         "embed": ("rows", "columns", c),
@@ -216,7 +216,7 @@ def decoder_spec(model: Inter2Former) -> GraphSpec:
         "boundary": ("boundary_tokens",),
         "other": ("other_tokens",),
         "changed": ("changed_tokens",),
-        **named_first,
+        **named_unclicked,
         **named,
         "threshold": (),
     }
@@ -228,11 +228,11 @@ def decoder_spec(model: Inter2Former) -> GraphSpec:
     return GraphSpec(DecoderGraph(model), arguments, dynamic, inputs, outputs)
 
 
-def _first_shapes(model: Inter2Former, tokens: int | str) -> dict[str, Shape]:
+def _unclicked_shapes(model: Inter2Former, tokens: int | str) -> dict[str, Shape]:
     """Shapes of the first block's part of an encoded image for a number of tokens or its name."""
     neck = model.config.neck
     columns = (3 * neck.attention_dim, 3 * neck.attention_dim, neck.attention_dim, neck.attention_heads)
-    return {name: (tokens, width) for name, width in zip(FIRST_NAMES, columns, strict=True)}
+    return {name: (tokens, width) for name, width in zip(UNCLICKED_NAMES, columns, strict=True)}
 
 
 def _edge_shapes(model: Inter2Former, rows: int | str, columns: int | str) -> dict[str, Shape]:

@@ -16,7 +16,7 @@ from onnx import numpy_helper
 
 from ..custom_ops import DOMAIN
 from ..custom_ops.definitions import add_functions
-from ..models.quantised_layers import quantise_weight
+from .quantised_layers import quantise_weight
 
 EMBEDDING = "embed"  # the output that the ViT computes
 # For each op with linear layers: positions of their weights among its inputs.

@@ -12,15 +12,16 @@ import torch
 from torch import Tensor, nn
 
 from ..models import Inter2Former
-from ..models.configuration import PATCH_SIZE
 from ..models.dynamic_hybrid_attention import DynamicHybridAttention
-from ..models.dynamic_prompt_embedding import NUM_LABELS
 from ..models.edge_detector import Canny
+from ..runtime.geometry import PATCH_SIZE
+from ..runtime.labels import DEFINITE_FOREGROUND, NUM_LABELS, POSSIBLE_FOREGROUND, UNKNOWN
 
 RESIDUAL_SCALE = 0.05  # attention and experts stay small beside the prompt
 PROMPT_RMS = 4.0  # the prompt stands out from the image embedding, whose channels have unit variance
 INSIDE, OUTSIDE = 14.0, -7.0  # localisation logits aimed at: what is partly foreground shall pass the threshold, -2
-FOREGROUND = (2, 3, 4)  # unknown counts as prompted: before the first click everything is
+# Unknown counts as prompted: before the first click everything is.
+FOREGROUND = (UNKNOWN, POSSIBLE_FOREGROUND, DEFINITE_FOREGROUND)
 
 
 @torch.no_grad()

@@ -18,7 +18,7 @@ from ..runtime.box import Box, whole
 from ..runtime.bundle import DECODER, ENCODER, PROMPT
 from ..runtime.graph import Graph
 from .calibration import cosine
-from .graphs import EDGE_NAMES, FIRST_NAMES, encoder_outputs
+from .graphs import EDGE_NAMES, UNCLICKED_NAMES, encoder_outputs
 from .storage import round_weights
 
 Floats = NDArray[np.float32]
@@ -166,7 +166,7 @@ def _compare(
         embed = torch.from_numpy(encoded.arrays["embed"].copy()).permute(2, 0, 1)
         features = ImageFeatures(embed, features.edges)
         expected_arrays = encoder_outputs(model, features)
-    names = ("embed", *FIRST_NAMES, *EDGE_NAMES)
+    names = ("embed", *UNCLICKED_NAMES, *EDGE_NAMES)
     pairs = zip(names, expected_arrays, strict=True)
     report.differences.append(_difference(ENCODER, [(encoded.arrays[name], t.numpy()) for name, t in pairs]))
 

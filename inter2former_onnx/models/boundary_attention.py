@@ -32,8 +32,10 @@ def boundary_attention(
     return out.transpose(0, 1).flatten(1)
 
 
-def first_attention(qkv: Tensor, grid: Tensor, freqs: Tensor, num_heads: int) -> tuple[Tensor, Tensor]:
-    """Boundary attention of all tokens, and what it takes to exchange some of its keys afterwards.
+def unclicked_attention(qkv: Tensor, grid: Tensor, freqs: Tensor, num_heads: int) -> tuple[Tensor, Tensor]:
+    """Compute the boundary attention of all tokens, and what it takes to exchange some of its keys afterwards.
+
+    In graphs this is the op FirstAttention.
 
     Args:
         qkv: [N, 3D], the columns of q, k and v side by side.

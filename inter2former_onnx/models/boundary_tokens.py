@@ -6,9 +6,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from .configuration import PATCH_SIZE
-
-UNKNOWN = 2
+from ..runtime.geometry import PATCH_SIZE
+from ..runtime.labels import UNKNOWN
 
 
 def route(labels: Tensor, region: tuple[int, int, int, int], routing: str, kernel_size: int) -> tuple[Tensor, Tensor]:

@@ -7,14 +7,16 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, TypeVar, get_args
+from typing import Any, Literal, TypeVar
 
 from ..errors import ConfigError
+from ..runtime.geometry import MODES as GEOMETRY_MODES
+from ..runtime.geometry import PATCH_SIZE, GeometryMode
+from ..runtime.routing import MODES as ROUTING_MODES
+from ..runtime.routing import RoutingMode
 
 PRESET_FOLDER = Path(__file__).parent / "presets"
-PATCH_SIZE = 16  # pixels per token side; the prompt convolutions and the upsampling levels are tied to 2**4
 
-GeometryMode = Literal["square", "fit"]
 ConfigT = TypeVar("ConfigT")
 
 
@@ -117,7 +119,7 @@ class ModelConfig:
     backbone: BackboneConfig = field(default_factory=BackboneConfig)
     neck: NeckConfig = field(default_factory=NeckConfig)
     decode_head: DecodeHeadConfig = field(default_factory=DecodeHeadConfig)
-    routing: Literal["boundary", "roi"] = "boundary"
+    routing: RoutingMode = "boundary"
     channel_order: Literal["bgr", "rgb"] = "bgr"
     mean: tuple[float, float, float] = (123.675, 116.28, 103.53)
     std: tuple[float, float, float] = (58.395, 57.12, 57.375)
@@ -281,12 +283,12 @@ def _check(config: ModelConfig) -> None:
     }
     for name, value in positive.items():
         require(value > 0, f"{name} must be positive, found {value}")
-    require(config.routing in ("boundary", "roi"), f"routing must be 'boundary' or 'roi', found {config.routing!r}")
+    require(config.routing in ROUTING_MODES, f"routing must be 'boundary' or 'roi', found {config.routing!r}")
     require(
         config.channel_order in ("bgr", "rgb"), f"channel_order must be 'bgr' or 'rgb', found {config.channel_order!r}"
     )
     require(
-        geometry.mode in get_args(GeometryMode), f"geometry.mode must be 'square' or 'fit', found {geometry.mode!r}"
+        geometry.mode in GEOMETRY_MODES, f"geometry.mode must be 'square' or 'fit', found {geometry.mode!r}"
     )
     require(geometry.size % PATCH_SIZE == 0, f"geometry.size must be a multiple of {PATCH_SIZE}, found {geometry.size}")
     require(
@@ -301,7 +303,8 @@ def _check(config: ModelConfig) -> None:
         f"backbone.embed_dim {backbone.embed_dim} must split into {backbone.num_heads} heads of 4, 8, 12, ... channels",
     )
     require(
-        backbone.img_size % PATCH_SIZE == 0, f"backbone.img_size must be a multiple of 16, found {backbone.img_size}"
+        backbone.img_size % PATCH_SIZE == 0,
+        f"backbone.img_size must be a multiple of {PATCH_SIZE}, found {backbone.img_size}",
     )
     require(
         all(size > 0 and size % PATCH_SIZE == 0 for size in backbone.downsample_sizes),

@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .boundary_attention import boundary_attention, first_attention
+from .boundary_attention import boundary_attention, unclicked_attention
 from .boundary_tokens import boundary_gather, boundary_scatter
 from .bsq_attention import BSQAttention, bsq_attention
 from .configuration import NeckConfig
@@ -58,15 +58,16 @@ def hybrid_attention(
     return x + F.linear(boundary_scatter(out_boundary, out_other, boundary, other), proj_weight, proj_bias)
 
 
-class FirstBlock(NamedTuple):
-    """What the first block makes of an image before anybody clicked; every click finds most of it unchanged.
+class UnclickedBlock(NamedTuple):
+    """What the first block makes of an image that nobody has clicked on; every click finds most of it unchanged.
 
-    "First map" is the label map on which everything is unknown, the one before the first click.
+    The unclicked label map is the one on which everything is unknown. In bundles, and in the ops' PyTorch forms,
+    the tensors that belong to it are called `first_qkv`, `first_attention` and `first_lse`.
 
     Attributes:
         background_qkv: [N, 3D] q, k and v of every token with the background's prompt.
-        qkv: [N, 3D] q, k and v of every token under the first map.
-        attention: [N, D] boundary attention of every token under the first map.
+        qkv: [N, 3D] q, k and v of every token under the unclicked map.
+        attention: [N, D] boundary attention of every token under the unclicked map.
         lse: [N, heads] the logarithm of the sum of exponentials that `attention` was divided by.
     """
 
@@ -95,9 +96,9 @@ def prompt_projection(
     Args:
         embed, prompt, offset, background: see `add_prompt`.
         norm_weight, norm_bias, weight, bias, epsilon: see `norm_projection`.
-        background_qkv, first_qkv: see FirstBlock; what the result is known to be for the tokens outside the region, and
-            for those inside it that are not in `changed`. This form has no use for them.
-        changed: int64 [n], ascending, the tokens whose prompt is not the first map's.
+        background_qkv, first_qkv: see UnclickedBlock; what the result is known to be for the tokens outside the region,
+            and for those inside it that are not in `changed`. This form has no use for them.
+        changed: int64 [n], ascending, the tokens whose prompt is not the unclicked map's.
 
     Returns:
         [N, C] tokens and [N, P].
@@ -140,7 +141,7 @@ def prompted_attention(
 
     Args:
         x ... proj_bias, num_heads: see `hybrid_attention`.
-        first_qkv, first_attention, first_lse: see FirstBlock. This form has no use for them.
+        first_qkv, first_attention, first_lse: see UnclickedBlock. This form has no use for them.
         changed: int64 [n], ascending; outside it, qkv is first_qkv.
 
     Returns:
@@ -178,12 +179,12 @@ class DynamicHybridAttention(nn.Module):
         x = hybrid_attention(x, qkv, boundary, other, grid, self.freqs, *self._attention_weights(), self.num_heads)
         return self.ffn(x, boundary, self.norm2)
 
-    def first(self, embed: Tensor, prompt: Tensor, background: Tensor) -> FirstBlock:
+    def unclicked(self, embed: Tensor, prompt: Tensor, background: Tensor) -> UnclickedBlock:
         """What this block, as the first one, does with an image whatever will be clicked.
 
         Args:
             embed: [h, w, C].
-            prompt: [h, w, C] of the first map.
+            prompt: [h, w, C] of the unclicked map.
             background: [C].
         """
         norm, linear = self.norm1, self.qkv_proj
@@ -191,7 +192,7 @@ class DynamicHybridAttention(nn.Module):
         background_qkv = norm_projection((embed + background).flatten(0, 1), *weights)
         qkv = norm_projection((embed + prompt).flatten(0, 1), *weights)
         grid = torch.cat([torch.tensor([embed.shape[0]]), torch.tensor([embed.shape[1]])])
-        return FirstBlock(background_qkv, qkv, *first_attention(qkv, grid, self.freqs, self.num_heads))
+        return UnclickedBlock(background_qkv, qkv, *unclicked_attention(qkv, grid, self.freqs, self.num_heads))
 
     def forward_prompted(
         self,
@@ -202,17 +203,16 @@ class DynamicHybridAttention(nn.Module):
         boundary: Tensor,
         other: Tensor,
         grid: Tensor,
-        first: FirstBlock,
+        unclicked: UnclickedBlock,
         changed: Tensor,
     ) -> Tensor:
-        """The prompt joins the embedding (see `add_prompt`), then `forward`; `first` and `changed` spare work."""
+        """The prompt joins the embedding (see `add_prompt`), then `forward`; `unclicked` and `changed` spare work."""
         norm, linear = self.norm1, self.qkv_proj
         weights = (norm.weight, norm.bias, linear.weight, linear.bias)
-        known = (first.background_qkv, first.qkv, changed)
+        known = (unclicked.background_qkv, unclicked.qkv, changed)
         x, qkv = prompt_projection(embed, prompt, offset, background, *weights, *known, norm.eps)
-        x = prompted_attention(
-            x, qkv, boundary, other, grid, self.freqs, *self._attention_weights(), *first[1:], changed, self.num_heads
-        )
+        routed = (x, qkv, boundary, other, grid, self.freqs, *self._attention_weights())
+        x = prompted_attention(*routed, *unclicked[1:], changed, self.num_heads)
         return self.ffn(x, boundary, self.norm2)
 
     def _attention_weights(self) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:

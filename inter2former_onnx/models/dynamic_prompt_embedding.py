@@ -8,12 +8,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .boundary_tokens import UNKNOWN
-from .configuration import PATCH_SIZE, NeckConfig
+from ..runtime.geometry import PATCH_SIZE
+from ..runtime.labels import NUM_LABELS, POSSIBLE_BACKGROUND, UNKNOWN
+from .configuration import NeckConfig
 from .custom_op import emit, exporting
 
-POSSIBLE_BACKGROUND = 1
-NUM_LABELS = 5
 # Wide enough that the centre token's receptive field, 31 x 31 pixels, sees nothing of the border.
 CONSTANT_MAP_SIZE = 3 * PATCH_SIZE
 
@@ -117,7 +116,7 @@ class DynamicPromptEmbedding(nn.Module):
             return emit("PromptEmbed", (labels, self.ref_embeds.weight, *weights), [torch.float32], [shape])[0]
         return prompt_embed(labels, self.ref_embeds.weight, *weights)
 
-    def first_prompt(self, height: int, width: int) -> Tensor:
+    def unclicked_prompt(self, height: int, width: int) -> Tensor:
         """The prompt of the map before the first click, everything unknown: pixels -> [height / 16, width / 16, C]."""
         device = self.ref_embeds.weight.device
         return self.embed_labels(torch.full((height, width), UNKNOWN, dtype=torch.uint8, device=device))

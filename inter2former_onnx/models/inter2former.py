@@ -8,7 +8,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .configuration import PATCH_SIZE, ModelConfig
+from ..runtime.geometry import PATCH_SIZE
+from .configuration import ModelConfig
 from .dynamic_local_upsampling import OUTSIDE_LOGIT, Box, DynamicLocalUpsampling
 from .edge_detector import EdgeDetector
 from .image_encoder import ImageEncoder

@@ -5,9 +5,10 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from ..runtime.geometry import PATCH_SIZE
 from .boundary_tokens import route
-from .configuration import PATCH_SIZE, NeckConfig
-from .dynamic_hybrid_attention import DynamicHybridAttention, FirstBlock
+from .configuration import NeckConfig
+from .dynamic_hybrid_attention import DynamicHybridAttention, UnclickedBlock
 from .dynamic_prompt_embedding import DynamicPromptEmbedding, add_prompt, region_of_interest
 
 
@@ -49,10 +50,10 @@ class Neck(DynamicPromptEmbedding):
             x = block(x, boundary, other, grid)
         return x
 
-    def first(self, embed: Tensor) -> FirstBlock:
+    def unclicked(self, embed: Tensor) -> UnclickedBlock:
         """What the first block does with an image whatever will be clicked. embed: [h, w, C]."""
-        prompt = self.first_prompt(embed.shape[0] * PATCH_SIZE, embed.shape[1] * PATCH_SIZE)
-        return self._block(0).first(embed, prompt, self.background())
+        prompt = self.unclicked_prompt(embed.shape[0] * PATCH_SIZE, embed.shape[1] * PATCH_SIZE)
+        return self._block(0).unclicked(embed, prompt, self.background())
 
     def attend_prompted(
         self,
@@ -63,11 +64,13 @@ class Neck(DynamicPromptEmbedding):
         boundary: Tensor,
         other: Tensor,
         grid: Tensor,
-        first: FirstBlock,
+        unclicked: UnclickedBlock,
         changed: Tensor,
     ) -> Tensor:
         """`add_prompt` and `attend`, with what is known of the first block: see its `forward_prompted`."""
-        x = self._block(0).forward_prompted(embed, prompt, offset, background, boundary, other, grid, first, changed)
+        x = self._block(0).forward_prompted(
+            embed, prompt, offset, background, boundary, other, grid, unclicked, changed
+        )
         for block in self.blocks[1:]:
             x = block(x, boundary, other, grid)
         return x

@@ -8,7 +8,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from .configuration import PATCH_SIZE, ModelConfig
+from ..runtime.geometry import PATCH_SIZE
+from .configuration import ModelConfig
 from .custom_op import emit, exporting
 
 

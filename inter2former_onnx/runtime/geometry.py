@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from functools import cached_property
-from typing import NamedTuple
+from typing import Literal, NamedTuple, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,8 +21,10 @@ from .box import Box, whole
 Floats = NDArray[np.float32]
 Masks = NDArray[np.bool_]
 
-PATCH_SIZE = 16  # side of a token in model pixels
-MODES = ("square", "fit")
+PATCH_SIZE = 16  # side of a token in model pixels; the prompt convolutions and the upsampling levels are tied to 2**4
+
+GeometryMode = Literal["square", "fit"]
+MODES: tuple[GeometryMode, ...] = get_args(GeometryMode)
 
 # Rows of the output made at a time: small enough that a chunk stays in the processor's cache.
 _CHUNK_ROWS = 32

@@ -18,6 +18,7 @@ POSSIBLE_BACKGROUND = 1  # predicted background: "nothing of interest here"
 UNKNOWN = 2
 POSSIBLE_FOREGROUND = 3  # predicted foreground
 DEFINITE_FOREGROUND = 4  # inside the disc of a positive click
+NUM_LABELS = 5
 
 Labels = NDArray[np.uint8]
 

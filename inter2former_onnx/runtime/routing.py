@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal, get_args
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -9,7 +11,8 @@ from .box import Box
 from .geometry import PATCH_SIZE
 from .labels import UNKNOWN, Labels
 
-MODES = ("boundary", "roi")
+RoutingMode = Literal["boundary", "roi"]
+MODES: tuple[RoutingMode, ...] = get_args(RoutingMode)
 
 
 def boundary_tokens(labels: Labels, kernel_size: int) -> NDArray[np.bool_]:

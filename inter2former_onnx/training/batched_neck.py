@@ -12,11 +12,11 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..models.bsq_attention import BSQAttention
-from ..models.configuration import PATCH_SIZE
 from ..models.dynamic_hybrid_attention import DynamicHybridAttention
-from ..models.dynamic_prompt_embedding import NUM_LABELS
 from ..models.neck import Neck
 from ..models.rotary import rotary_tables, rotate
+from ..runtime.geometry import PATCH_SIZE
+from ..runtime.labels import NUM_LABELS
 from .label_maps import boundary_tokens, box_mask, regions_of_interest
 
 

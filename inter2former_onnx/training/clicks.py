@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 
 from ..evaluation.clicks import Mask, simulate_click
 from ..runtime.islands import drop_islands
-from .label_maps import DEFINITE_FOREGROUND, NOWHERE
+from ..runtime.labels import DEFINITE_FOREGROUND
+from .label_maps import NOWHERE
 
 
 def simulate_clicks(predictions: Mask, targets: Mask, pool: Executor | None) -> NDArray[np.int64]:

@@ -15,15 +15,13 @@ from torch import Tensor
 
 from ..evaluation.clicks import Click, simulate_click
 from ..evaluation.metrics import NOC_THRESHOLDS, iou, number_of_clicks
-from ..models.boundary_tokens import UNKNOWN
 from ..models.configuration import GeometryConfig
 from ..models.preprocess import Preprocess
 from ..progress import progress
+from ..runtime.labels import DEFINITE_BACKGROUND, DEFINITE_FOREGROUND, UNKNOWN
 from .batched_neck import BlockRecord
 from .evaluation_targets import EvaluationTarget
 from .label_maps import (
-    DEFINITE_BACKGROUND,
-    DEFINITE_FOREGROUND,
     NOWHERE,
     apply_predictions,
     click_discs,

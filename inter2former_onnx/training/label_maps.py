@@ -6,12 +6,15 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ..models.boundary_tokens import UNKNOWN
-from ..models.configuration import PATCH_SIZE
-from ..models.dynamic_prompt_embedding import POSSIBLE_BACKGROUND
+from ..runtime.geometry import PATCH_SIZE
+from ..runtime.labels import (
+    DEFINITE_BACKGROUND,
+    DEFINITE_FOREGROUND,
+    POSSIBLE_BACKGROUND,
+    POSSIBLE_FOREGROUND,
+    UNKNOWN,
+)
 
-DEFINITE_BACKGROUND = 0
-DEFINITE_FOREGROUND = 4
 NOWHERE = -(10**6)  # row and column of "no click": its disc touches no pixel
 
 
@@ -37,7 +40,7 @@ def draw_clicks(labels: Tensor, discs: Tensor, positive: Tensor) -> Tensor:
 def apply_predictions(labels: Tensor, foreground: Tensor) -> Tensor:
     """Predicted foreground turns 2 -> 3 and 1 -> 2, background 2 -> 1 and 3 -> 2; 0 and 4 stay. Both [B, T, T]."""
     up = foreground & ((labels == UNKNOWN) | (labels == POSSIBLE_BACKGROUND))
-    down = ~foreground & ((labels == UNKNOWN) | (labels == UNKNOWN + 1))
+    down = ~foreground & ((labels == UNKNOWN) | (labels == POSSIBLE_FOREGROUND))
     return labels + up.to(labels.dtype) - down.to(labels.dtype)
 
 

@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ..models.configuration import PATCH_SIZE
+from ..runtime.geometry import PATCH_SIZE
 from .batched_neck import BlockRecord
 
 _BOUNDARY_BAND = 9  # pixels of the window that decides what is near a boundary

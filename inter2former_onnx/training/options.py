@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ..errors import ArgumentError
-from ..models.configuration import PATCH_SIZE
+from ..runtime.geometry import PATCH_SIZE
 from .augmentation import AugmentationSettings
 from .losses import LossWeights
 

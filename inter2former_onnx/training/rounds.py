@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ..models import Inter2Former
-from ..models.configuration import PATCH_SIZE
+from ..runtime.geometry import PATCH_SIZE
 from .batched_encoding import (
     BatchFeatures,
     Plans,

@@ -162,6 +162,15 @@ def test_folder_to_folder_and_again(
     segmenter.load(out / "b.JPG.npz")
 
 
+def test_pictures_of_every_kind_are_taken(bundle: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    for suffix in (".gif", ".pgm", ".ppm", ".tif"):
+        Image.fromarray(picture(1)).convert("L").save(folder / f"a{suffix}")
+    assert encode(folder, tmp_path / "out", bundle) == 0
+    assert files(tmp_path / "out") == ["a.gif.npz", "a.pgm.npz", "a.ppm.npz", "a.tif.npz"]
+
+
 def test_another_bundle_makes_them_anew(
     photos: Path, bundle: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

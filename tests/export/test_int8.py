@@ -154,6 +154,14 @@ def test_refused_before_any_work(
     assert {path.name for path in tmp_path.iterdir()} == {"empty", "damaged"}
 
 
+def test_images_of_every_kind_are_taken(tmp_path: Path) -> None:
+    image = pytest.importorskip("PIL.Image")
+    kinds = (".gif", ".jpg", ".pgm", ".ppm", ".tiff")
+    for suffix in kinds:
+        image.new("L", (4, 3)).save(tmp_path / f"a{suffix}")
+    assert [path.suffix for path in calibration.calibration_images(tmp_path)] == list(kinds)
+
+
 def test_images_are_picked_evenly(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(calibration, "MOST_IMAGES", 4)
     for index in range(10):

@@ -144,6 +144,20 @@ def test_bodies_of_scans_give_tensors_of_known_rank() -> None:
     assert all(output.type.tensor_type.HasField("shape") for body in bodies for output in body.output)
 
 
+def test_graphs_do_not_tell_where_their_definition_stands() -> None:
+    """onnxscript puts line numbers of the source into the names of an If's branches."""
+    branches = [
+        (proto.name, node.name, attribute)
+        for proto in function_protos()
+        for node in nodes_of(list(proto.node))
+        if node.op_type == "If"
+        for attribute in node.attribute
+    ]
+    assert len(branches) >= 10
+    assert all(branch.g.name == f"{node}_{branch.name}" for _, node, branch in branches)
+    assert len({(function, branch.g.name) for function, _, branch in branches}) == len(branches)
+
+
 def test_functions_use_opset_18_only() -> None:
     for proto in function_protos():
         imports = {entry.domain: entry.version for entry in proto.opset_import}

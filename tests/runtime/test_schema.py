@@ -16,10 +16,10 @@ import jsonschema
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from inter2former_onnx.runtime.manifest import parse_manifest
 
 from inter2former_onnx.custom_ops.definitions import FUNCTIONS
 from inter2former_onnx.errors import BundleError
-from inter2former_onnx.runtime.manifest import parse_manifest
 from support.fake_bundle import write_fake_bundle
 from support.fuzzing import fuzz
 from support.reference import REPOSITORY

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from inter2former_onnx.export import quantised_layers
 from inter2former_onnx.models import (
     boundary_attention,
     boundary_tokens,
@@ -22,7 +23,6 @@ from inter2former_onnx.models import (
     hybrid_mixture_of_experts,
     preprocess,
     projections,
-    quantised_layers,
     window_attention,
 )
 from support import encoder_oracles, op_oracles
@@ -76,6 +76,9 @@ _TORCH_MODULES = (
     window_attention,
 )
 
+# Where the code has another name than bundles have.
+_TORCH_NAMES = {"FirstAttention": "unclicked_attention"}
+
 
 def snake_case(name: str) -> str:
     """BSQAttention -> bsq_attention, LocalUpsample2x -> local_upsample_2x, HybridMoE -> hybrid_moe."""
@@ -96,7 +99,8 @@ def oracle(name: str, inputs: Inputs, attributes: Mapping[str, int | float]) -> 
 
 def torch_function(name: str) -> Callable[..., Any]:
     """The PyTorch form."""
-    candidates = (getattr(module, snake_case(name), None) for module in _TORCH_MODULES)
+    function = _TORCH_NAMES.get(name, snake_case(name))
+    candidates = (getattr(module, function, None) for module in _TORCH_MODULES)
     # A module that only imports the function holds the same object; a submodule may have the function's name.
     return next(candidate for candidate in candidates if inspect.isfunction(candidate))
 
@@ -270,7 +274,7 @@ def first_of(qkv: NDArray[np.float32], h: int, w: int, heads: int) -> Inputs:
     grid, freqs = grid_of(h, w), frequencies(qkv.shape[1] // 3 // heads)
     with torch.no_grad():
         exact = [torch.from_numpy(array) for array in (qkv.astype(np.float64), grid, freqs.astype(np.float64))]
-        parts = boundary_attention.first_attention(*exact, num_heads=heads)
+        parts = boundary_attention.unclicked_attention(*exact, num_heads=heads)
     return [part.numpy().astype(np.float32) for part in parts]
 
 

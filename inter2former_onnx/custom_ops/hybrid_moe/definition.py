@@ -1,6 +1,6 @@
 """HybridMoE: a shared expert for every token, a routed one more for boundary tokens."""
 
-from onnxscript import FLOAT, INT64, script
+from onnxscript import BOOL, FLOAT, INT64, graph, script
 
 from ..opset import INTER2FORMER, op
 
@@ -63,10 +63,13 @@ def HybridMoE(
 
     # Every expert sees its own tokens only. The results stay in a sequence, in the experts' order, until all are there:
     # adding them to a tensor one by one would copy it once an expert.
-    results = op.SequenceEmpty()
-    order = op.Slice(zero, zero, zero)
+    empty = op.SequenceEmpty()
+    nobody = op.Slice(zero, zero, zero)
     experts = op.Squeeze(op.Shape(select_b1, start=0, end=1))
-    for expert in range(experts):
+
+    # Not a `for`: what that carries on onnxscript puts in an order that changes from one process to the next.
+    @graph()
+    def add_expert(expert: INT64, go_on: BOOL, results, order):
         tokens = op.Reshape(op.NonZero(op.Equal(chosen_flat, expert)), flat)
         y_e = op.Gather(routed, tokens, axis=0)
         left_e = op.Gemm(y_e, op.Gather(select_w1, expert, axis=0), op.Gather(select_b1, expert, axis=0), transB=1)
@@ -74,8 +77,9 @@ def HybridMoE(
         hidden_e = op.Mul(op.Mul(left_e, op.Sigmoid(left_e)), right_e)
         normed_e = op.LayerNormalization(hidden_e, select_ln_weight, select_ln_bias, axis=-1, epsilon=epsilon)
         out_e = op.Gemm(normed_e, op.Gather(select_w3, expert, axis=0), op.Gather(select_b3, expert, axis=0), transB=1)
-        results = op.SequenceInsert(results, out_e)
-        order = op.Concat(order, tokens, axis=0)
+        return op.Identity(go_on), op.SequenceInsert(results, out_e), op.Concat(order, tokens, axis=0)
+
+    results, order = op.Loop(experts, None, empty, nobody, body=add_expert)
     ranks = op.Range(op.Constant(value_int=0), op.Size(order), op.Constant(value_int=1))
     place = op.ScatterElements(order, order, ranks, axis=0)
     selected = op.Gather(op.ConcatFromSequence(results, axis=0), place, axis=0)

@@ -20,7 +20,7 @@ enum Input : size_t {
   kWeight,
   kBias,
   kBackgroundQkv,
-  kFirstQkv,
+  kUnclickedQkv,
   kChanged,
   kInputCount
 };
@@ -56,7 +56,7 @@ class PromptProjection final : public Kernel {
     const int64_t tokens = h.value * w.value;
     Dim n{"h w", tokens};
     const float* background_qkv = context.f32(kBackgroundQkv, {&n, &p});
-    const float* first_qkv = context.f32(kFirstQkv, {&n, &p});
+    const float* unclicked_qkv = context.f32(kUnclickedQkv, {&n, &p});
     const int64_t* changed = context.i64(kChanged, {&s});
     const int64_t top = offset[0];
     const int64_t left = offset[1];
@@ -101,7 +101,7 @@ class PromptProjection final : public Kernel {
           tile.tokens[tile.count++] = token;
           if (tile.count == kTile) finish();
         } else {
-          copy_row((inside ? first_qkv : background_qkv) + token * width, width, qkv + token * width);
+          copy_row((inside ? unclicked_qkv : background_qkv) + token * width, width, qkv + token * width);
         }
       }
       if (tile.count > 0) finish();

@@ -9,7 +9,7 @@ namespace i2f {
 namespace I2F_ISA {
 namespace {
 
-enum Input : size_t { kFirstQkv = kHybridInputs, kFirstAttention, kFirstLse, kChanged, kInputCount };
+enum Input : size_t { kUnclickedQkv = kHybridInputs, kUnclickedAttention, kUnclickedLse, kChanged, kInputCount };
 
 const PortDefinition kInputs[kInputCount] = {{"x", Element::kFloat},
                                              {"qkv", Element::kFloat},
@@ -35,8 +35,8 @@ constexpr int64_t kLargestShare = 8;
 constexpr float kMostRemoved = 0.5f;
 constexpr float kMostAdded = 1048576.0f;
 
-// What is known from the time of encoding.
-struct First {
+// What is known from the time of encoding, when nobody had clicked.
+struct Unclicked {
   const float* qkv;        // [N, 3D]
   const float* attention;  // [N, D]
   const float* lse;        // [N, heads]
@@ -45,12 +45,12 @@ struct First {
 };
 
 // The rotated keys and the values of the changed tokens, as they were and as they are: [heads][2 count][2 head_dim].
-void prepare_changed(const RotaryTable& rotary, const HybridArguments& in, const First& first, float* data) {
+void prepare_changed(const RotaryTable& rotary, const HybridArguments& in, const Unclicked& unclicked, float* data) {
   const int64_t d = in.channels;
   for (int64_t head = 0; head < in.heads; ++head) {
-    for (int64_t i = 0; i < 2 * first.count; ++i) {
-      const int64_t token = first.changed[i % first.count];
-      const float* row = (i < first.count ? first.qkv : in.qkv) + token * 3 * d + head * in.head_dim;
+    for (int64_t i = 0; i < 2 * unclicked.count; ++i) {
+      const int64_t token = unclicked.changed[i % unclicked.count];
+      const float* row = (i < unclicked.count ? unclicked.qkv : in.qkv) + token * 3 * d + head * in.head_dim;
       prepare_key(rotary, row + d, row + 2 * d, in.head_dim, token / in.grid.columns, token % in.grid.columns, data);
       data += 2 * in.head_dim;
     }
@@ -58,12 +58,12 @@ void prepare_changed(const RotaryTable& rotary, const HybridArguments& in, const
 }
 
 // Corrects the attention of `count` tokens to out [D][kPanel]; marks in `anew` [kPanel] those that have to be computed
-// in full. weights: room for [2 first.count][kPanel].
-void correct_tile(const AttentionTile& tile, const RotaryTable& rotary, const HybridArguments& in, const First& first,
-                  const float* changed_keys, const int64_t* tokens, int64_t count, float* weights, float* out,
-                  bool* anew) {
+// in full. weights: room for [2 unclicked.count][kPanel].
+void correct_tile(const AttentionTile& tile, const RotaryTable& rotary, const HybridArguments& in,
+                  const Unclicked& unclicked, const float* changed_keys, const int64_t* tokens, int64_t count,
+                  float* weights, float* out, bool* anew) {
   const int64_t head_dim = in.head_dim;
-  const int64_t keys = 2 * first.count;
+  const int64_t keys = 2 * unclicked.count;
   for (int64_t head = 0; head < in.heads; ++head) {
     load_queries(tile, rotary, in.grid, in.qkv, 3 * in.channels, tokens, tokens, count, head, head_dim);
     const float* key = changed_keys + head * keys * 2 * head_dim;
@@ -71,14 +71,14 @@ void correct_tile(const AttentionTile& tile, const RotaryTable& rotary, const Hy
     float removed[kPanel];
     float added[kPanel];
     for (int64_t i = 0; i < kPanel; ++i) {
-      shift[i] = i < count ? first.lse[tokens[i] * in.heads + head] * kLog2E : 0.0f;
+      shift[i] = i < count ? unclicked.lse[tokens[i] * in.heads + head] * kLog2E : 0.0f;
       removed[i] = 0.0f;
       added[i] = 0.0f;
     }
     // Weights relative to the old denominator, the old ones negative. A score beyond the range of powers of two
     // saturates far above kMostAdded; min keeps a NaN, its second argument.
     gemm(key, 2 * head_dim, 1, keys, tile.queries, head_dim, count, [&](int64_t row, int64_t column, Vec score) {
-      const bool old = row < first.count;
+      const bool old = row < unclicked.count;
       const Vec weight = exp2_of_score(min(set(64.0f), score - load(shift + column)));
       float* total = (old ? removed : added) + column;
       store(total, load(total) + weight);
@@ -86,7 +86,7 @@ void correct_tile(const AttentionTile& tile, const RotaryTable& rotary, const Hy
     });
     float* to = out + head * head_dim * kPanel;
     for (int64_t i = 0; i < kPanel; ++i) {
-      const float* from = first.attention + tokens[i < count ? i : 0] * in.channels + head * head_dim;
+      const float* from = unclicked.attention + tokens[i < count ? i : 0] * in.channels + head * head_dim;
       for (int64_t j = 0; j < head_dim; ++j) to[j * kPanel + i] = i < count ? from[j] : 0.0f;
       // Written so that a NaN is computed anew, too.
       if (!(removed[i] <= kMostRemoved && added[i] <= kMostAdded)) anew[i] = true;
@@ -111,36 +111,36 @@ class PromptedAttention final : public Kernel {
   void compute(const Context& context) const override {
     const HybridArguments in = checked_hybrid_inputs(context, heads_);
     Dim n{"N", in.tokens}, d3{"3D", 3 * in.channels}, d{"D", in.channels}, heads{"heads", heads_}, s{"n"};
-    First first = {};
-    first.qkv = context.f32(kFirstQkv, {&n, &d3});
-    first.attention = context.f32(kFirstAttention, {&n, &d});
-    first.lse = context.f32(kFirstLse, {&n, &heads});
-    first.changed = context.i64(kChanged, {&s});
-    first.count = s.value;
-    context.check_ascending(kChanged, first.changed, first.count, in.tokens);
+    Unclicked unclicked = {};
+    unclicked.qkv = context.f32(kUnclickedQkv, {&n, &d3});
+    unclicked.attention = context.f32(kUnclickedAttention, {&n, &d});
+    unclicked.lse = context.f32(kUnclickedLse, {&n, &heads});
+    unclicked.changed = context.i64(kChanged, {&s});
+    unclicked.count = s.value;
+    context.check_ascending(kChanged, unclicked.changed, unclicked.count, in.tokens);
     float* y = context.f32_output(0, {in.tokens, in.width});
     if (in.tokens == 0 || in.width == 0) return;
     PackedLinear local;
     const PackedLinear& projection = projection_.get(in.proj_weight, in.proj_bias, 1, in.width, in.channels, &local);
-    if (in.other_count == 0 && first.count <= in.tokens / kLargestShare) {
-      correct(context, in, first, projection, y);
+    if (in.other_count == 0 && unclicked.count <= in.tokens / kLargestShare) {
+      correct(context, in, unclicked, projection, y);
     } else {
       hybrid_attention(context, in, projection, y);
     }
   }
 
  private:
-  static void correct(const Context& context, const HybridArguments& in, const First& first,
+  static void correct(const Context& context, const HybridArguments& in, const Unclicked& unclicked,
                       const PackedLinear& projection, float* y) {
     const int64_t channels = in.channels;
     const int64_t stride = 3 * channels;
-    const int64_t changed_keys = 2 * first.count;
+    const int64_t changed_keys = 2 * unclicked.count;
     const PreparedKeys prepared(context, in.freqs, in.grid, in.qkv + channels, in.qkv + 2 * channels, stride, in.heads,
                                 in.head_dim);
     const RotaryTable& rotary = prepared.rotary();
     const Scratch shared({bytes_of<float>(key_value_floats(changed_keys, channels))});
     float* keys = shared.part<float>(0);
-    prepare_changed(rotary, in, first, keys);
+    prepare_changed(rotary, in, unclicked, keys);
 
     context.parallel_for(ceil_div(in.tokens, kPanel), [&](int64_t task) {
       const int64_t begin = task * kPanel;
@@ -154,11 +154,11 @@ class PromptedAttention final : public Kernel {
       int64_t tokens[kPanel];
       for (int64_t i = 0; i < kPanel; ++i) tokens[i] = begin + i;
       bool anew[kPanel] = {};
-      const int64_t next = first_at_least(first.changed, first.count, begin);
-      for (int64_t i = next; i < first.count && first.changed[i] < begin + count; ++i) {
-        anew[first.changed[i] - begin] = true;
+      const int64_t next = first_at_least(unclicked.changed, unclicked.count, begin);
+      for (int64_t i = next; i < unclicked.count && unclicked.changed[i] < begin + count; ++i) {
+        anew[unclicked.changed[i] - begin] = true;
       }
-      correct_tile(tile, rotary, in, first, keys, tokens, count, scratch.part<float>(5), attended, anew);
+      correct_tile(tile, rotary, in, unclicked, keys, tokens, count, scratch.part<float>(5), attended, anew);
 
       int64_t columns[kPanel];
       int64_t queries[kPanel];
