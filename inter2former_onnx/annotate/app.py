@@ -47,7 +47,7 @@ _NEVER = {"cache-control": "no-store"}
 
 
 def build_app(workspace: Workspace) -> Starlette:
-    """The ASGI application; without guard.Guard around it, it answers everybody."""
+    """Build the ASGI application; without guard.Guard around it, it answers everybody."""
     editor = Editor(workspace)
     handlers = _Handlers(workspace, editor)
 
@@ -79,6 +79,8 @@ def build_app(workspace: Workspace) -> Starlette:
 
 
 class _Handlers:
+    """Answers to the requests, a method for every route."""
+
     def __init__(self, workspace: Workspace, editor: Editor) -> None:
         self._workspace = workspace
         self._editor = editor
@@ -191,7 +193,7 @@ class _Handlers:
 
 
 def _changes(document: Document, before: Objects) -> dict[str, Any]:
-    """The document for a page that knows it as it was before: masks only where they are others."""
+    """Describe a document for a page that knows it as it was before: masks only where they are others."""
     known = {annotation.id: annotation.mask for annotation in before}
     objects = [_object(annotation, known.get(annotation.id) != annotation.mask) for annotation in document.objects]
     return {
@@ -222,7 +224,11 @@ def _mask(mask: RLE) -> dict[str, Any]:
 
 
 async def _fields(request: Request) -> dict[str, Any]:
-    """The JSON object in a request's body; its length is limited by the guard."""
+    """Read the JSON object in a request's body; its length is limited by the guard.
+
+    Raises:
+        ArgumentError: it says that it is something else, or is.
+    """
     if request.headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
         raise ArgumentError("content-type: expected application/json")
     try:

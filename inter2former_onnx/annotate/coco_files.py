@@ -28,12 +28,12 @@ class Piece:
 
 @lru_cache(maxsize=4096)
 def polygons_of(code: RLE) -> tuple[tuple[int, ...], ...]:
-    """COCO's polygons of a mask; see outlines.polygons."""
+    """Trace COCO's polygons of a mask, see outlines.polygons; the last ones are kept."""
     return tuple(tuple(part) for part in polygons(code.decode()))
 
 
 def piece(picture: PictureRecord) -> Piece:
-    """The piece of one picture."""
+    """Write the piece of one picture."""
     entries = [annotation_entry(picture, annotation) for annotation in picture.objects]
     parts = [polygons_of(annotation.mask) for annotation in picture.objects]
     return Piece(
@@ -44,24 +44,29 @@ def piece(picture: PictureRecord) -> Piece:
 
 
 def listed(dataset: Dataset) -> list[PictureRecord]:
-    """The pictures that the files list: those with objects, and those that somebody found to have none."""
+    """Choose the pictures that the files list: those with objects, and those that somebody found to have none."""
     return [picture for picture in dataset.pictures.values() if picture.objects or picture.done]
 
 
 def coded_file(dataset: Dataset, pieces: Iterable[Piece]) -> bytes:
-    """coco.json: masks as run-length code."""
+    """Put coco.json together: masks as run-length code.
+
+    Args:
+        dataset: what is annotated; of it, only the header is written.
+        pieces: of the pictures in `listed`.
+    """
     pieces = list(pieces)
     return _file(header(dataset), pieces, [text for piece in pieces for text in piece.coded])
 
 
 def polygon_file(dataset: Dataset, pieces: Iterable[Piece]) -> bytes:
-    """coco_polygons.json: the same with polygons."""
+    """Put coco_polygons.json together: the same with polygons."""
     pieces = list(pieces)
     return _file(header(dataset), pieces, [text for piece in pieces for text in piece.polygons])
 
 
 def _file(top: dict[str, Any], pieces: list[Piece], annotations: list[str]) -> bytes:
-    """One line for every picture and object, so that a comparison of two versions is readable."""
+    """Write one line for every picture and object, so that a comparison of two versions is readable."""
     beginning = json.dumps(top, ensure_ascii=False, indent=1).removesuffix("\n}")
     images = ",\n".join(piece.image for piece in pieces)
     objects = ",\n".join(annotations)

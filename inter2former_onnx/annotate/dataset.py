@@ -56,19 +56,24 @@ class Dataset:
     pictures: dict[str, PictureRecord] = field(default_factory=dict)
 
     def next_category(self) -> int:
+        """Find an id that no class has."""
         return max(self.categories, default=0) + 1
 
     def next_picture(self) -> int:
+        """Find an id that no saved picture has."""
         return max((picture.id for picture in self.pictures.values()), default=0) + 1
 
     def next_object(self) -> int:
-        """An id that no saved object has."""
+        """Find an id that no saved object has."""
         ids = (annotation.id for picture in self.pictures.values() for annotation in picture.objects)
         return max(ids, default=0) + 1
 
 
 def checked_name(name: object) -> str:
-    """A class's name without the space around it.
+    """Check a class's name.
+
+    Returns:
+        The name without the space around it.
 
     Raises:
         ArgumentError: it is no text, empty, too long, or has control characters.
@@ -81,7 +86,7 @@ def checked_name(name: object) -> str:
 
 
 def header(dataset: Dataset) -> dict[str, Any]:
-    """The parts of the file that are not pictures or objects."""
+    """Describe the dataset: the parts of the file that are not pictures or objects."""
     return {
         "info": {
             "description": "annotated with inter2former annotate",
@@ -95,7 +100,7 @@ def header(dataset: Dataset) -> dict[str, Any]:
 
 
 def image_entry(picture: PictureRecord) -> dict[str, Any]:
-    """One of COCO's `images`."""
+    """Describe a picture: one of COCO's `images`."""
     return {
         "id": picture.id,
         "file_name": picture.name,
@@ -106,7 +111,7 @@ def image_entry(picture: PictureRecord) -> dict[str, Any]:
 
 
 def annotation_entry(picture: PictureRecord, annotation: Annotation) -> dict[str, Any]:
-    """One of COCO's `annotations`, the mask as run-length code."""
+    """Describe an object: one of COCO's `annotations`, the mask as run-length code."""
     prompt = annotation.prompt
     entry: dict[str, Any] = {
         "id": annotation.id,
@@ -126,10 +131,17 @@ def annotation_entry(picture: PictureRecord, annotation: Annotation) -> dict[str
 
 
 def read(folder: Path, pictures: Path, bundle: str | None) -> Dataset:
-    """The annotations in `folder` for the pictures in `pictures`, or an empty dataset where there is no file.
+    """Read the annotations in a folder.
 
-    Objects whose clicks another bundle than `bundle` (its id) answered keep their masks; further clicks go on from
-    there. With None for the bundle, everything stays as it was saved.
+    Objects whose clicks another bundle answered keep their masks; further clicks go on from there.
+
+    Args:
+        folder: the annotation folder.
+        pictures: the folder of the pictures.
+        bundle: id of the bundle that answers from now on; None: everything stays as it was saved.
+
+    Returns:
+        What is annotated; an empty dataset where there is no file.
 
     Raises:
         AnnotationError: the file is damaged, not one of ours, or of other pictures.
@@ -206,7 +218,7 @@ def _annotation(path: Path, entry: Any, size: tuple[int, int], replay: bool) -> 
 
 
 def _stays_inside(name: str) -> bool:
-    """Whether a file name from the file is safe to join to a folder, on any system."""
+    """Tell whether a file name from the file is safe to join to a folder, on any system."""
     windows = PureWindowsPath(name)
     parts = {*PurePosixPath(name).parts, *windows.parts}
     return bool(name) and not windows.anchor and not name.startswith("/") and ".." not in parts

@@ -63,7 +63,7 @@ class Document:
     _future: list[Objects] = field(default_factory=list)
 
     def find(self, id: int) -> Annotation:
-        """The object with that id.
+        """Find the object with an id.
 
         Raises:
             ArgumentError: there is none.
@@ -81,7 +81,11 @@ class Document:
             self._change((*self.objects, annotation))
 
     def remove(self, id: int) -> None:
-        """Remove an object. Raises ArgumentError where there is none."""
+        """Remove an object.
+
+        Raises:
+            ArgumentError: there is none with that id.
+        """
         self.find(id)
         self._change(tuple(other for other in self.objects if other.id != id))
 
@@ -91,23 +95,33 @@ class Document:
         self.revision += 1
 
     def undo(self) -> bool:
-        """Back to before the last change; False where there was none."""
+        """Go back to before the last change.
+
+        Returns:
+            False where there was none.
+        """
         return self._step(self._past, self._future)
 
     def redo(self) -> bool:
-        """Take an undo back; False where there was none since the last change."""
+        """Take an undo back.
+
+        Returns:
+            False where there was none since the last change.
+        """
         return self._step(self._future, self._past)
 
     def history(self) -> Iterator[Objects]:
-        """The objects as they are, were, and would be after redo."""
+        """List the objects as they are, as they were, and as they would be after redo."""
         yield from (self.objects, *self._past, *self._future)
 
     @property
     def can_undo(self) -> bool:
+        """Whether there is a change to go back to."""
         return bool(self._past)
 
     @property
     def can_redo(self) -> bool:
+        """Whether there is an undo to take back."""
         return bool(self._future)
 
     def _change(self, objects: Objects) -> None:

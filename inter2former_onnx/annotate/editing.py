@@ -36,7 +36,13 @@ class StaleRevision(AnnotationError):
 
 @dataclass(frozen=True)
 class Edited:
-    """What an edit did: the objects `before` it, and the milliseconds that masks took."""
+    """What an edit did.
+
+    Attributes:
+        document: as it is now.
+        before: the objects before the edit.
+        milliseconds: how long masks took.
+    """
 
     document: Document
     before: Objects
@@ -71,7 +77,7 @@ class Editor:
         }
 
     def close(self) -> None:
-        """Wait for what is running."""
+        """Wait for what is running; begin nothing more."""
         self._clicks.shutdown(cancel_futures=True)
         self._previews.shutdown(cancel_futures=True)
 
@@ -83,6 +89,9 @@ class Editor:
             tab: what the page calls itself.
             revision: of the document that the page has.
             fields: `type`, one of the names in the constructor, and what that method reads.
+
+        Returns:
+            The document, what it was before, and how long it took.
 
         Raises:
             StaleRevision: the document has another revision by now.
@@ -106,7 +115,18 @@ class Editor:
             return Edited(document, before, milliseconds)
 
     async def preview(self, index: int, fields: Fields) -> RLE | None:
-        """The mask that a click would give; None when something more urgent came, or the picture is not encoded yet."""
+        """Compute the mask that a click would give.
+
+        Args:
+            index: of the picture.
+            fields: `object` (None for a new one), `x`, `y` and `positive`.
+
+        Returns:
+            The mask; None when something more urgent came, or the picture is not encoded yet.
+
+        Raises:
+            ArgumentError, ClickError: unusable fields.
+        """
         document = self._workspace.document(index)
         prompt, key = self._prompt(index, document, fields)
         click = _click(document, fields)
@@ -147,7 +167,7 @@ class Editor:
         document.put(replace(annotation, prompt=Prompt(), mask=empty))
 
     async def _box(self, index: int, document: Document, fields: Fields) -> None:
-        """The area outside the box becomes likely background; then its middle is clicked."""
+        """Make the area outside the box likely background, and click its middle."""
         edges = [_number(fields, name) for name in ("left", "top", "right", "bottom")]
         left, top = max(math.floor(edges[0]), 0), max(math.floor(edges[1]), 0)
         right, bottom = min(math.ceil(edges[2]), document.width), min(math.ceil(edges[3]), document.height)
@@ -178,7 +198,7 @@ class Editor:
         document.mark(fields["done"])
 
     def _prompt(self, index: int, document: Document, fields: Fields) -> tuple[Prompt, Hashable]:
-        """The prompt of the object that the fields name, and the engine's key for it; of a new one without a name."""
+        """Find the prompt of the object that the fields name (none: a new one), and the engine's key for it."""
         if fields.get("object") is None:
             return Prompt(), (index, "new")
         id = _whole(fields, "object")

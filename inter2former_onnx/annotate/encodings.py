@@ -25,7 +25,14 @@ State = Literal["waiting", "encoding", "ready", "failed"]
 
 @dataclass(frozen=True)
 class Progress:
-    """How far a picture is: `seconds` since its encoding began, `expected` seconds in all (0: not known yet)."""
+    """How far a picture is.
+
+    Attributes:
+        state: what is being done about it.
+        seconds: since its encoding began.
+        expected: seconds that it takes in all; 0 where that is not known yet.
+        message: why it failed.
+    """
 
     state: State
     seconds: float = 0.0
@@ -44,7 +51,7 @@ class Encodings:
         dropped: Callable[[EncodedImage], None],
         cache_bytes: int = CACHE_BYTES,
     ) -> None:
-        """Nothing is encoded before `want`.
+        """Start the thread; nothing is encoded before `want`.
 
         Args:
             segmenter: encodes.
@@ -70,9 +77,12 @@ class Encodings:
         self._thread.start()
 
     def want(self, indices: Sequence[int]) -> None:
-        """Encode these, in this order, in place of what was wanted before. What failed before is tried again.
+        """Encode these pictures in place of what was wanted before. What failed before is tried again.
 
         Pictures that somebody waits for (`get`) come after them.
+
+        Args:
+            indices: of the pictures, the most urgent first.
         """
         with self._condition:
             self._wanted = list(dict.fromkeys((*indices, *self._futures)))
@@ -84,7 +94,11 @@ class Encodings:
             self._condition.notify()
 
     def get(self, index: int) -> Future[EncodedImage]:
-        """The encoded image, or the promise of it; the picture becomes the most urgent one."""
+        """Promise an encoded image; the picture becomes the most urgent one.
+
+        Returns:
+            What has or will have the image, or the Inter2FormerError that kept it from being encoded.
+        """
         with self._condition:
             future: Future[EncodedImage] = Future()
             if index in self._kept:
@@ -100,12 +114,12 @@ class Encodings:
             return self._futures.setdefault(index, future)
 
     def ready(self, index: int) -> EncodedImage | None:
-        """The encoded image if it is there now."""
+        """Get an encoded image if it is there now."""
         with self._condition:
             return self._kept.get(index)
 
     def progress(self, index: int) -> Progress:
-        """How far a picture is."""
+        """Tell how far a picture is."""
         with self._condition:
             if index in self._kept:
                 return Progress("ready")

@@ -26,6 +26,8 @@ _SESSIONS = 16
 
 @dataclass
 class _Kept:
+    """A session, and what it is for."""
+
     image: EncodedImage
     prompt: Prompt  # without clicks: what the session began with
     session: ClickSession
@@ -42,7 +44,13 @@ class Engine:
         self._kept: OrderedDict[Hashable, _Kept] = OrderedDict()
 
     def mask(self, image: EncodedImage, key: Hashable, prompt: Prompt) -> RLE:
-        """The mask of a prompt; `key` says which object of which picture it is about."""
+        """Compute the mask of a prompt.
+
+        Args:
+            image: the encoded picture.
+            key: which object of which picture it is about.
+            prompt: what was said about the object.
+        """
         kept = self._session(image, key, prompt)
         if kept.foreseen == prompt.clicks:
             kept.previewed.wait()  # just this is being computed: its rest is less than all of it
@@ -53,7 +61,14 @@ class Engine:
         return RLE.encode(mask)
 
     def preview(self, image: EncodedImage, key: Hashable, prompt: Prompt, click: Click) -> RLE:
-        """The mask that one more click would give. A real click of another thread does not wait for it."""
+        """Compute the mask that one more click would give. A real click of another thread does not wait for it.
+
+        Args:
+            image: the encoded picture.
+            key: which object of which picture it is about.
+            prompt: what was said about the object.
+            click: what might be said next.
+        """
         kept = self._session(image, key, prompt)
         with kept.lock:
             if kept.session.clicks != prompt.clicks:
@@ -67,7 +82,7 @@ class Engine:
             kept.previewed.set()
 
     def rename(self, key: Hashable, new: Hashable) -> None:
-        """What was begun under one key goes on under another."""
+        """Go on under another key with what was begun under one."""
         with self._lock:
             if key in self._kept:
                 self._kept[new] = self._kept.pop(key)
@@ -92,7 +107,11 @@ class Engine:
 
 
 def _bring(session: ClickSession, clicks: tuple[Click, ...]) -> NDArray[np.bool_]:
-    """Bring a session to exactly these clicks by the shorter way; returns its mask."""
+    """Bring a session to exactly these clicks by the shorter way.
+
+    Returns:
+        Its mask, bool [height, width].
+    """
     common = 0
     for have, want in zip(session.clicks, clicks, strict=False):
         if have != want:
@@ -111,14 +130,22 @@ def _bring(session: ClickSession, clicks: tuple[Click, ...]) -> NDArray[np.bool_
 
 
 def _first_labels(image: EncodedImage, prompt: Prompt) -> NDArray[np.uint8] | None:
-    """The label map that a session begins with: nothing known, or what an earlier mask or a box says."""
+    """Make the label map that a session begins with: nothing known, or what an earlier mask or a box says."""
     if prompt.start is not None:
         return labels_of_mask(image, prompt.start.decode())
     return None if prompt.box is None else labels_of_box(image, prompt.box)
 
 
 def labels_of_mask(image: EncodedImage, mask: NDArray[np.bool_]) -> NDArray[np.uint8]:
-    """uint8 [T, T]: what a prediction of this mask (bool [height, width]) leaves of an unknown map."""
+    """Make the label map that a prediction leaves of an unknown one.
+
+    Args:
+        image: the encoded picture.
+        mask: what is predicted, bool [height, width].
+
+    Returns:
+        uint8 [T, T], T the side of the model's square.
+    """
     rows, columns = _origins(image)
     labels = np.full((image.segmenter.size,) * 2, states.POSSIBLE_BACKGROUND, dtype=np.uint8)
     labels[: len(rows), : len(columns)][mask[rows[:, None], columns]] = states.POSSIBLE_FOREGROUND
@@ -126,7 +153,15 @@ def labels_of_mask(image: EncodedImage, mask: NDArray[np.bool_]) -> NDArray[np.u
 
 
 def labels_of_box(image: EncodedImage, box: Box) -> NDArray[np.uint8]:
-    """uint8 [T, T]: unknown inside a box of the picture, likely background around it."""
+    """Make the label map of a box: unknown inside, likely background around it.
+
+    Args:
+        image: the encoded picture.
+        box: in the picture's pixels.
+
+    Returns:
+        uint8 [T, T], T the side of the model's square.
+    """
     rows, columns = _origins(image)
     top, bottom = np.searchsorted(rows, (box.top, box.bottom))
     left, right = np.searchsorted(columns, (box.left, box.right))
@@ -136,6 +171,6 @@ def labels_of_box(image: EncodedImage, box: Box) -> NDArray[np.uint8]:
 
 
 def _origins(image: EncodedImage) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """The pixel row of the picture under every model row that is not padding, and the same for columns."""
+    """Find the pixel row of the picture under every model row that is not padding, and the same for columns."""
     origin = (np.arange(image.segmenter.size) / image.geometry.scale).astype(np.intp)
     return origin[origin < image.height], origin[origin < image.width]

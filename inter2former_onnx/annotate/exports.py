@@ -21,7 +21,7 @@ KINDS = ("coco", "png", "labelme")
 MASKS, OBJECTS, LABELME = "masks", "objects", "labelme"
 _LABELME_VERSION = "5.5.0"
 
-# The colours of the page, in the order in which objects get them (page/colours.js).
+# The page's colours too, which /api/state tells it, in the order in which objects get them.
 COLOURS = (
     *((0, 144, 255), (255, 152, 0), (0, 200, 120), (233, 60, 172), (250, 214, 40), (140, 90, 255)),
     *((255, 82, 82), (0, 206, 209), (160, 210, 40), (255, 128, 170), (90, 120, 255), (190, 130, 80)),
@@ -29,7 +29,14 @@ COLOURS = (
 
 
 def save(path: Path, content: bytes) -> Path:
-    """Write a file in one step, and the folders above it if they are missing. Returns `path`."""
+    """Write a file in one step, and the folders above it if they are missing.
+
+    Returns:
+        `path`.
+
+    Raises:
+        Inter2FormerError, OSError: it cannot be written.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     with OutputFile(path) as out:
         out.write(lambda stream: stream.write(content))
@@ -37,7 +44,11 @@ def save(path: Path, content: bytes) -> Path:
 
 
 def indexed_mask(picture: PictureRecord) -> NDArray[np.uint16]:
-    """uint16 [height, width]: 0 for background, k for the picture's k-th object; later objects lie above earlier."""
+    """Lay the picture's masks over each other, later objects above earlier ones.
+
+    Returns:
+        uint16 [height, width]: 0 for background, k for the picture's k-th object.
+    """
     index = np.zeros((picture.height, picture.width), dtype=np.uint16)
     for number, annotation in enumerate(picture.objects, start=1):
         index[annotation.mask.decode()] = number
@@ -45,7 +56,7 @@ def indexed_mask(picture: PictureRecord) -> NDArray[np.uint16]:
 
 
 def indexed_png(picture: PictureRecord) -> bytes:
-    """`indexed_mask` as a PNG: with a palette, or as 16-bit grey when there are more than 255 objects."""
+    """Write `indexed_mask` as a PNG: with a palette, or as 16-bit grey when there are more than 255 objects."""
     from PIL import Image
 
     index = indexed_mask(picture)
@@ -59,14 +70,20 @@ def indexed_png(picture: PictureRecord) -> bytes:
 
 
 def object_png(code: RLE) -> bytes:
-    """One object's mask: a grey PNG of 0 and 255."""
+    """Write one object's mask as a grey PNG of 0 and 255."""
     from PIL import Image
 
     return _png(Image.fromarray(np.where(code.decode(), np.uint8(255), np.uint8(0))))
 
 
 def labelme_json(picture: PictureRecord, categories: dict[int, str], image_path: str) -> bytes:
-    """LabelMe's file: a polygon for every part of an object, the parts of one object with its id as `group_id`."""
+    """Write LabelMe's file: a polygon for every part of an object, the parts of one with its id as `group_id`.
+
+    Args:
+        picture: what is annotated in one picture.
+        categories: class names by id.
+        image_path: of the picture, from the file's folder, with slashes.
+    """
     shapes: list[dict[str, Any]] = [
         {
             "label": categories[annotation.category],
@@ -102,13 +119,20 @@ class Names:
             self._taken[stem] = self._taken.get(stem, 0) + 1
 
     def base(self, picture: str) -> PurePosixPath:
-        """The result's path without its ending, from the folder of results."""
+        """Name a picture's result: its path without an ending, from the folder of results."""
         path = PurePosixPath(picture)
         return path if self._taken.get(path.with_suffix(""), 0) > 1 else path.with_suffix("")
 
 
 def save_mask(out: Path, picture: PictureRecord, names: Names) -> Path:
-    """The picture's indexed PNG; it is taken away when the picture has no objects any more."""
+    """Write a picture's indexed PNG, or take it away when the picture has no objects any more.
+
+    Returns:
+        Its path.
+
+    Raises:
+        Inter2FormerError, OSError: it cannot be written.
+    """
     path = _place(out / MASKS, names, picture.name, ".png")
     if picture.objects:
         return save(path, indexed_png(picture))
@@ -117,7 +141,7 @@ def save_mask(out: Path, picture: PictureRecord, names: Names) -> Path:
 
 
 def export(kind: str, dataset: Dataset, out: Path, pictures: Path) -> Sequence[Path]:
-    """Write the files of one kind for everything in the dataset; returns what there is then.
+    """Write the files of one kind for everything in the dataset.
 
     Args:
         kind: "coco": the COCO file with polygons, beside the one with run-length code, which is always up to date;
@@ -125,6 +149,12 @@ def export(kind: str, dataset: Dataset, out: Path, pictures: Path) -> Sequence[P
         dataset: what is annotated.
         out: the annotation folder.
         pictures: the folder of the pictures.
+
+    Returns:
+        The paths of the files that there are then.
+
+    Raises:
+        Inter2FormerError, OSError: one cannot be written.
     """
     if kind == "coco":
         pieces = [coco_files.piece(picture) for picture in coco_files.listed(dataset)]
@@ -152,7 +182,7 @@ def _place(folder: Path, names: Names, picture: str, ending: str) -> Path:
 
 
 def _safe(name: str) -> str:
-    """A class's name as part of a file name."""
+    """Make a class's name a part of a file name."""
     return "".join(character if character.isalnum() or character in "-_" else "_" for character in name)[:40]
 
 

@@ -49,7 +49,7 @@ _HEADERS = (
 
 
 def new_token() -> str:
-    """A secret for one run: 256 random bits as text."""
+    """Draw a secret for one run: 256 random bits as text."""
     return secrets.token_urlsafe(32)
 
 
@@ -60,7 +60,14 @@ class Guard:
     """
 
     def __init__(self, application: Application, token: str, port: int, host: str = "127.0.0.1") -> None:
-        """`host` is the name or address that the server listens on, `port` its port."""
+        """Guard an application.
+
+        Args:
+            application: what answers the requests that are let through.
+            token: the run's, from `new_token`.
+            port: that the server listens on.
+            host: the name or address that it listens on.
+        """
         self._application = application
         self._token = token.encode()
         self._port = port
@@ -90,7 +97,7 @@ class Guard:
         await self._application(scope, _limited(receive), _with_headers(send))
 
     def _refusal(self, scope: Scope, headers: _Headers) -> tuple[int, str] | None:
-        """Status and text of the answer to a request that may not come in."""
+        """Choose the status and text of the answer to a request that may not come in; None for one that may."""
         if not self._is_ours(headers.only("host") or "", with_scheme=False):
             return 421, "this server does not answer under that name"
         origin = headers.only("origin")
@@ -112,7 +119,7 @@ class Guard:
         return None
 
     def _is_ours(self, text: str, with_scheme: bool) -> bool:
-        """Whether `host:port` (or `http://host:port`) is an address of this server."""
+        """Tell whether `host:port` (or `http://host:port`) is an address of this server."""
         try:
             parts = urlsplit(text if with_scheme else f"http://{text}")
             name, port = (parts.hostname or "").lower(), parts.port or 80
@@ -153,7 +160,7 @@ class _Headers:
             self._values.setdefault(name.decode("latin-1").lower(), []).append(value.decode("latin-1"))
 
     def only(self, name: str) -> str | None:
-        """The value, None without one; a header that comes twice has an unusable value."""
+        """Get the value, None without one; a header that comes twice has an unusable value."""
         values = self._values.get(name)
         if values is None:
             return None
@@ -169,7 +176,7 @@ def _is_address(name: str) -> bool:
 
 
 def _limited(receive: Receive) -> Receive:
-    """`receive` that ends a request whose body, sent in pieces without a length, grows too long."""
+    """Make a `receive` that ends a request whose body, sent in pieces without a length, grows too long."""
     seen = 0
 
     async def receive_some() -> Message:

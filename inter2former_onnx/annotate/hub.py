@@ -19,7 +19,7 @@ class Hub:
         self._queues: set[asyncio.Queue[Event | None]] = set()
 
     def attach(self) -> None:
-        """Called once, in the event loop that `subscribe` runs in. Events published before are of no use to anybody."""
+        """Take the running event loop for that of `subscribe`. Events published before are of no use to anybody."""
         self._loop = asyncio.get_running_loop()
 
     def publish(self, event: Event) -> None:
@@ -33,7 +33,7 @@ class Hub:
             self._end(queue)
 
     async def subscribe(self, pause: float) -> AsyncIterator[Event | None]:
-        """Events as they come; None after every `pause` seconds without one."""
+        """Hear events as they come; None after every `pause` seconds without one."""
         queue: asyncio.Queue[Event | None] = asyncio.Queue(_BACKLOG + 1)
         self._queues.add(queue)
         try:

@@ -19,10 +19,16 @@ _STEPS = ((1, 0), (0, 1), (-1, 0), (0, -1))  # right, down, left, up
 
 
 def rings(mask: Mask) -> list[Points]:
-    """Closed outlines of a mask, bool [height, width]: corners in order, the first one not repeated.
+    """Trace the closed outlines of a mask.
 
     The object lies to the right of the way (as seen with y downwards, outer outlines run clockwise, holes the other
     way). Pixels that touch at a corner only belong to different outlines.
+
+    Args:
+        mask: bool [height, width].
+
+    Returns:
+        For every outline its corners in order, int64 [N, 2], x and y, the first one not repeated.
     """
     height, width = mask.shape
     grid = np.zeros((height + 2, width + 2), dtype=np.bool_)
@@ -37,7 +43,7 @@ def rings(mask: Mask) -> list[Points]:
 
 
 def _follow(pixels: bytes, pending: bytearray, start: int, stride: int) -> Points:
-    """One outline from the top edge of pixel `start` of the padded grid without its first row; marks top edges seen."""
+    """Trace one outline from the top edge of pixel `start` of the padded grid without its first row; mark top edges."""
     # A position is the pixel right-below the current corner, in the padded grid. Around a corner: the two pixels ahead.
     ahead = ((-stride, 0), (0, -1), (-1, -stride - 1), (-stride - 1, -stride))  # (left, right) of the way, by direction
     move = (1, stride, -1, -stride)
@@ -65,13 +71,13 @@ def _follow(pixels: bytes, pending: bytearray, start: int, stride: int) -> Point
 
 
 def signed_area(ring: Points | NDArray[np.float64]) -> float:
-    """Area inside a ring; negative for a hole's."""
+    """Measure the area inside a ring, in pixels; negative for a hole's."""
     x, y = ring[:, 0], ring[:, 1]
     return float((x * np.roll(y, -1) - np.roll(x, -1) * y).sum()) / 2
 
 
 def simplified(ring: Points, tolerance: float = TOLERANCE) -> Points:
-    """The ring with fewer corners, none of those left out further than `tolerance` from it (Douglas and Peucker)."""
+    """Leave out corners of a ring that are at most `tolerance` pixels from what stays (Douglas and Peucker)."""
     count = len(ring)
     if count <= 4:
         return ring
@@ -104,10 +110,17 @@ def simplified(ring: Points, tolerance: float = TOLERANCE) -> Points:
 
 
 def polygons(mask: Mask, tolerance: float = TOLERANCE) -> list[list[int]]:
-    """COCO's polygons of a mask: a flat list x, y, x, y, ... for every part; no part for an empty mask.
+    """Trace COCO's polygons of a mask.
 
     COCO's polygons know no holes, so a hole is joined to its outline by a cut of no width, there and back, which
-    rasterises to the mask with its hole. `tolerance` 0 keeps every corner.
+    rasterises to the mask with its hole.
+
+    Args:
+        mask: bool [height, width].
+        tolerance: of `simplified`; 0 keeps every corner.
+
+    Returns:
+        A flat list x, y, x, y, ... for every part; no part for an empty mask.
     """
     outer: list[tuple[Points, Points]] = []
     holes: list[tuple[Points, Points]] = []
@@ -126,7 +139,7 @@ def polygons(mask: Mask, tolerance: float = TOLERANCE) -> list[list[int]]:
 
 
 def _owner(hole: Points, outlines: list[Points], boxes: NDArray[np.int64]) -> int:
-    """Index of the outline around a hole: the smallest one that a pixel of its edge lies in.
+    """Find the index of the outline around a hole: the smallest one that a pixel of its edge lies in.
 
     `boxes` has left, top, right and bottom of every outline: most are ruled out by it.
     """
@@ -140,7 +153,7 @@ def _owner(hole: Points, outlines: list[Points], boxes: NDArray[np.int64]) -> in
 
 
 def _contains(ring: Points, x: float, y: float) -> bool:
-    """Whether a ring of vertical and horizontal edges goes around a point that is on none of them."""
+    """Tell whether a ring of vertical and horizontal edges goes around a point that is on none of them."""
     following = np.roll(ring, -1, axis=0)
     upright = ring[:, 0] == following[:, 0]
     low = np.minimum(ring[:, 1], following[:, 1])
@@ -150,7 +163,7 @@ def _contains(ring: Points, x: float, y: float) -> bool:
 
 
 def _joined(part: list[Points]) -> Points:
-    """An outline and its holes as one ring."""
+    """Join an outline and its holes to one ring."""
     joined, *holes = part
     for hole in sorted(holes, key=lambda ring: int(ring[:, 0].min())):
         distances = ((joined[:, None] - hole[None]) ** 2).sum(axis=2)

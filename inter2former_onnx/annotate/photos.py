@@ -57,12 +57,23 @@ class Photo:
         return place
 
     def pixels(self) -> RGBImage:
-        """The picture, uint8 [height, width, 3], RGB. Raises ImageError; see read_image."""
+        """Read the picture.
+
+        Returns:
+            uint8 [height, width, 3], RGB.
+
+        Raises:
+            ImageError: not a readable picture; see read_image.
+        """
         return read_image(self.path)
 
     def size(self) -> tuple[int, int]:
-        """(width, height) of `pixels()`, from the file's header (a PNG is read to its end: only there can it
-        say that it lies on its side).
+        """Read the size of `pixels()` from the file's header.
+
+        A PNG is read to its end: only there can it say that it lies on its side.
+
+        Returns:
+            (width, height) in pixels.
 
         Raises:
             ImageError: not a readable picture, or too large.
@@ -83,7 +94,10 @@ class Photo:
         return width, height
 
     def for_browser(self) -> tuple[bytes, str]:
-        """The picture as a file for the browser, and its media type; what it shows is `pixels()`.
+        """Make a file for the browser, which shows `pixels()`.
+
+        Returns:
+            The file's bytes, and its media type.
 
         Raises:
             ImageError: not a readable picture.
@@ -99,7 +113,10 @@ class Photo:
         return _encoded(self.pixels(), "JPEG" if lossy else "PNG")
 
     def thumbnail(self) -> tuple[bytes, str]:
-        """A small JPEG of the picture, and its media type.
+        """Make a small JPEG of the picture.
+
+        Returns:
+            The file's bytes, and its media type.
 
         Raises:
             ImageError: not a readable picture.
@@ -130,9 +147,11 @@ class Gallery:
 
     @classmethod
     def open(cls, path: Path, without: Path | None = None) -> Gallery:
-        """A photograph, or all pictures in a folder and the folders in it, in the order people count.
+        """List a photograph, or all pictures in a folder and the folders in it, in the order people count.
 
-        `without` is a folder of ours that may lie in it. Folders whose names begin with a dot are not looked into.
+        Args:
+            path: the photograph or folder. Folders in it whose names begin with a dot are not looked into.
+            without: a folder of ours that may lie in it, not looked into either.
 
         Raises:
             ImageError: there is no such file or folder, or no picture in it.
@@ -164,12 +183,12 @@ def _names(root: Path, without: Path | None) -> Iterator[str]:
 
 
 def _counted(name: str) -> list[tuple[str, int]]:
-    """Sorting key: photo2 before photo10."""
+    """Make a sorting key: photo2 before photo10."""
     return [(text.lower(), int(number or 0)) for text, number in re.findall(r"(\D*)(\d{0,18})", name)]
 
 
 def _place_within(path: Path, root: Path) -> Path | None:
-    """The file that `path` leads to, if it is one inside `root` (which is resolved)."""
+    """Find the file that `path` leads to, if it is one inside `root` (which is resolved)."""
     try:
         place = path.resolve(strict=True)
     except (OSError, RuntimeError):
@@ -179,7 +198,7 @@ def _place_within(path: Path, root: Path) -> Path | None:
 
 @contextmanager
 def _opened(path: Path) -> Iterator[Image.Image]:
-    """The file opened with Pillow: its header is read, its pixels are not. What fails inside is an ImageError."""
+    """Open a file with Pillow: its header is read, its pixels are not. What fails inside is an ImageError."""
     import warnings
 
     try:

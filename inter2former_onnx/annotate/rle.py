@@ -32,13 +32,13 @@ class RLE:
 
     @classmethod
     def encode(cls, mask: Mask) -> RLE:
-        """The code of a mask, bool [height, width]."""
+        """Encode a mask, bool [height, width]."""
         height, width = mask.shape
         return cls(height, width, _to_text(_runs(mask)))
 
     @classmethod
     def checked(cls, height: int, width: int, counts: str) -> RLE:
-        """A code that was read from a file.
+        """Check a code that was read from a file.
 
         Raises:
             ArgumentError: it is not the code of a mask of that size.
@@ -55,7 +55,7 @@ class RLE:
         return _from_text(self.counts)
 
     def decode(self) -> Mask:
-        """The mask, bool [height, width]."""
+        """Decode the mask, bool [height, width]."""
         values = np.arange(len(self.runs)) % 2 == 1
         return np.repeat(values, self.runs).reshape(self.width, self.height).T
 
@@ -81,7 +81,7 @@ class RLE:
         return (left, top, right - left + 1, bottom - top + 1)
 
     def json(self) -> dict[str, Any]:
-        """COCO's `segmentation` object."""
+        """Make COCO's `segmentation` object."""
         return {"size": [self.height, self.width], "counts": self.counts}
 
 

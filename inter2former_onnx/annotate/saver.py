@@ -27,7 +27,13 @@ class Saver:
     """
 
     def __init__(self, out: Path, snapshot: Callable[[], Dataset], report: Callable[[str], None]) -> None:
-        """`snapshot` gives what is to be saved; `report` is called after every save with what went wrong, or ""."""
+        """Start the thread.
+
+        Args:
+            out: the annotation folder.
+            snapshot: gives what is to be saved.
+            report: called after every save with what went wrong, or "".
+        """
         self._out = out
         self._snapshot = snapshot
         self._report = report
@@ -42,7 +48,11 @@ class Saver:
         self._thread.start()
 
     def touch(self, picture: str | None = None) -> None:
-        """Something has changed: a picture, or (None) the classes."""
+        """Note that something has changed.
+
+        Args:
+            picture: its name; None: the classes.
+        """
         with self._condition:
             self._pending = True
             if picture is not None:
@@ -74,7 +84,11 @@ class Saver:
                 raise
 
     def close(self) -> None:
-        """Save what is left and stop. Raises as `flush`."""
+        """Save what is left and stop.
+
+        Raises:
+            Inter2FormerError: it cannot be written.
+        """
         with self._condition:
             self._stopping = True
             self._condition.notify()
@@ -132,7 +146,7 @@ class Saver:
 
 
 def _signature(path: Path) -> tuple[int, int, int] | None:
-    """What tells that a file is still the one last seen."""
+    """Read what tells that a file is still the one last seen; None where there is no file."""
     try:
         status = os.stat(path)
     except FileNotFoundError:

@@ -21,7 +21,11 @@ _SECONDS_TO_FINISH = 2
 
 
 def bind(host: str, port: int | None) -> socket.socket:
-    """A listening socket: on `port`, or (None) on the usual one or, when that is taken, on any.
+    """Open a listening socket.
+
+    Args:
+        host: name or address.
+        port: None: the usual one or, when that is taken, any.
 
     Raises:
         ArgumentError: the address cannot be had.
@@ -44,7 +48,7 @@ def bind(host: str, port: int | None) -> socket.socket:
 
 
 def is_loopback(host: str) -> bool:
-    """Whether only this machine can reach the address."""
+    """Tell whether only this machine can reach an address."""
     return host.strip("[]") in ("localhost", "::1") or host.startswith("127.")
 
 
@@ -99,7 +103,11 @@ def serve(workspace: Workspace, listening: socket.socket, host: str, browser: bo
 
 
 def annotation_count(workspace: Workspace) -> tuple[int, int, Path]:
-    """(objects, pictures, folder): what there is at the end."""
+    """Count what there is at the end.
+
+    Returns:
+        How many objects, in how many pictures, saved in which folder.
+    """
     pictures = [picture for picture in workspace.snapshot().pictures.values() if picture.objects]
     return sum(len(picture.objects) for picture in pictures), len(pictures), workspace.out
 
@@ -117,6 +125,8 @@ class _Server(uvicorn.Server):
 
 
 def _open_when_ready(server: uvicorn.Server, address: str) -> None:
+    """Open the page in the default browser once the server answers."""
+
     def wait_and_open() -> None:
         pause = threading.Event()
         while not server.started and not server.should_exit:

@@ -67,12 +67,16 @@ class Workspace:
                 self.add_category(name)
 
     def close(self) -> None:
-        """Stop the threads and save what is left. Raises Inter2FormerError when that fails."""
+        """Stop the threads and save what is left.
+
+        Raises:
+            Inter2FormerError: it cannot be saved.
+        """
         self.encodings.close()
         self.saver.close()
 
     def document(self, index: int) -> Document:
-        """A picture's annotations.
+        """Get a picture's annotations; the first time, its file is looked at.
 
         Raises:
             ArgumentError: no such picture.
@@ -97,24 +101,33 @@ class Workspace:
             return self._documents.setdefault(index, Document(width, height, record.objects, record.done))
 
     def check(self, index: int) -> None:
-        """Raises ArgumentError when there is no picture with this index."""
+        """Check that there is a picture with this index.
+
+        Raises:
+            ArgumentError: there is none.
+        """
         if not 0 <= index < len(self.gallery.photos):
             raise ArgumentError(f"picture: there are {len(self.gallery.photos)}, found number {index}")
 
     def look_at(self, index: int) -> None:
-        """Somebody looks at a picture: it is encoded, and then the next."""
+        """Encode a picture that somebody looks at, and then the next."""
         ahead = range(index + 1, min(index + 1 + _AHEAD, len(self.gallery.photos)))
         self.encodings.want([index, *ahead])
 
     async def encoded(self, index: int) -> EncodedImage:
-        """The encoded image, waited for. Raises ImageError or another Inter2FormerError when it cannot be had."""
+        """Wait for an encoded image.
+
+        Raises:
+            ImageError: the picture cannot be read.
+            Inter2FormerError: it cannot be encoded for another reason.
+        """
         import asyncio
 
         # Others may wait for the same picture: that one request ends must not end it for them.
         return await asyncio.shield(asyncio.wrap_future(self.encodings.get(index)))
 
     def new_object_id(self) -> int:
-        """An id that no other object ever had."""
+        """Take an id that no other object ever had."""
         with self.changes:
             self._next_object += 1
             return self._next_object - 1
@@ -125,7 +138,14 @@ class Workspace:
         return dict(self._dataset.categories)
 
     def add_category(self, name: object) -> int:
-        """A new class. Raises ArgumentError for an unusable or a used name. Returns its id."""
+        """Add a class.
+
+        Returns:
+            Its id.
+
+        Raises:
+            ArgumentError: the name is unusable, or another class's.
+        """
         checked = self._unused_name(name)
         with self.changes:
             id = self._dataset.next_category()
@@ -134,7 +154,11 @@ class Workspace:
         return id
 
     def rename_category(self, id: int, name: object) -> None:
-        """Another name for a class. Raises ArgumentError."""
+        """Give a class another name.
+
+        Raises:
+            ArgumentError: there is no such class; or the name is unusable, or another class's.
+        """
         self.check_category(id)
         if self._dataset.categories[id] == name:
             return
@@ -144,7 +168,11 @@ class Workspace:
         self._categories_changed()
 
     def remove_category(self, id: int) -> None:
-        """Take a class away that no object has. Raises ArgumentError."""
+        """Take a class away.
+
+        Raises:
+            ArgumentError: there is no such class, it is the only one, or an object has it or could have it after undo.
+        """
         self.check_category(id)
         if len(self._dataset.categories) == 1:
             raise ArgumentError("class: the only one there is")
@@ -161,12 +189,21 @@ class Workspace:
         self._categories_changed()
 
     def check_category(self, id: int) -> None:
-        """Raises ArgumentError when there is no class with this id."""
+        """Check that there is a class with this id.
+
+        Raises:
+            ArgumentError: there is none.
+        """
         if id not in self._dataset.categories:
             raise ArgumentError(f"class: there is none with id {id}")
 
     def changed(self, index: int, tab: str) -> None:
-        """A picture's document has changed, by the page that calls itself `tab`: save it, tell the others."""
+        """Save a picture's document that has changed, and tell the other pages.
+
+        Args:
+            index: of the picture.
+            tab: what the page that changed it calls itself.
+        """
         name = self.gallery.photos[index].name
         document = self._documents[index]
         with self.changes:
@@ -181,21 +218,28 @@ class Workspace:
         self.hub.publish({"type": "picture", "image": index, **self.picture_state(index)})
 
     def snapshot(self) -> Dataset:
-        """The dataset as it is now, the caller's own."""
+        """Copy the dataset as it is now."""
         with self.changes:
             return replace(
                 self._dataset, categories=dict(self._dataset.categories), pictures=dict(self._dataset.pictures)
             )
 
     def picture_state(self, index: int) -> dict[str, Any]:
-        """What the list of pictures shows of one."""
+        """Describe a picture as the page's list of pictures shows it."""
         record = self._dataset.pictures.get(self.gallery.photos[index].name)
         if record is None:
             return {"objects": 0, "done": False}
         return {"objects": len(record.objects), "done": record.done}
 
     def export(self, kind: str) -> int:
-        """Write all files of a kind (exports.KINDS) into `out`; returns how many. Raises Inter2FormerError."""
+        """Write all files of a kind (exports.KINDS) into `out`.
+
+        Returns:
+            How many there are.
+
+        Raises:
+            Inter2FormerError: one cannot be written.
+        """
         self.saver.flush()
         return len(export(kind, self.snapshot(), self.out, self.gallery.root))
 
@@ -210,7 +254,7 @@ class Workspace:
         self.hub.publish({"type": "classes", "classes": self.class_list()})
 
     def class_list(self) -> list[dict[str, Any]]:
-        """The classes as the page gets them."""
+        """Describe the classes as the page gets them."""
         return [{"id": id, "name": name} for id, name in self._dataset.categories.items()]
 
     def _encoding_changed(self, index: int) -> None:
@@ -222,7 +266,7 @@ class Workspace:
 
 
 def _visible(document: Document) -> Objects:
-    """The objects that have a mask."""
+    """Choose the objects that have a mask."""
     return tuple(annotation for annotation in document.objects if annotation.mask.area)
 
 

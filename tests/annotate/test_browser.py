@@ -1,7 +1,7 @@
 """The annotation page in a real browser, end to end: the command runs, headless Chromium opens its address.
 
 Needs Chromium (Debian's `chromium`, or `playwright install chromium`); without one these tests are skipped, and
-test_annotate_api.py goes the same ways without a browser. What the fake model answers means nothing: its first click
+test_api.py goes the same ways without a browser. What the fake model answers means nothing: its first click
 takes everything, and a click beside the object takes a square of 16 pixels away. What is tested is the way.
 """
 

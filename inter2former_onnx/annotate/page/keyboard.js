@@ -1,169 +1,242 @@
+// @ts-check
 // Everything by keyboard. The table is also what the help shows.
 
-import * as editing from "./editing.js";
-import * as pictures from "./pictures.js";
-import { objectAt } from "./pointer.js";
-import { store } from "./store.js";
+import { find } from "./dom.js";
+import { DOCUMENT } from "./topics.js";
+
+/**
+ * @import { Editing } from "./editing.js"
+ * @import { HelpDialog } from "./help.js"
+ * @import { Painter } from "./painter.js"
+ * @import { Pictures } from "./pictures.js"
+ * @import { Pointer } from "./pointer.js"
+ * @import { Store } from "./store.js"
+ * @import { Point } from "./types.js"
+ * @import { View } from "./view.js"
+ */
+
+/**
+ * A line of the help.
+ * @typedef {object} KeyEntry
+ * @property {string[]} keys
+ * @property {string[]} [short]  what the help shows in their place
+ * @property {string} text
+ * @property {(key: string) => void} [run]  left out for what is handled elsewhere
+ */
 
 const STEP = 12; // page pixels an arrow key moves the crosshair
+const NAMES = new Map([["PageDown", "page down"], ["PageUp", "page up"], ["Escape", "esc"], ["=", "+"]]);
 
 export class Keyboard {
-  constructor(view, painter, pointer, help) {
-    Object.assign(this, { view, painter, pointer, help });
+  #store;
+  #editing;
+  #pictures;
+  #pointer;
+  #painter;
+  #view;
+  #help;
+  #previews = find("#preview", HTMLInputElement);
+  /** @type {Map<string, (key: string) => void>} */
+  #keys = new Map();
+
+  /**
+   * @param {{store: Store, editing: Editing, pictures: Pictures, pointer: Pointer, painter: Painter, view: View,
+   *   help: HelpDialog}} parts
+   */
+  constructor({ store, editing, pictures, pointer, painter, view, help }) {
+    this.#store = store;
+    this.#editing = editing;
+    this.#pictures = pictures;
+    this.#pointer = pointer;
+    this.#painter = painter;
+    this.#view = view;
+    this.#help = help;
+    for (const { keys, run } of this.#table) {
+      if (run) for (const key of keys) this.#keys.set(key.toLowerCase(), run);
+    }
+    help.fill(this.#table);
     document.addEventListener("keydown", (event) => this.#press(event));
     document.addEventListener("keyup", (event) => {
-      if (event.key === " ") this.pointer.spaceHeld = false;
+      if (event.key === " ") pointer.spaceHeld = false;
     });
-    this.keys = new Map();
-    for (const { keys, run } of this.table) {
-      if (run) for (const key of keys) this.keys.set(key.toLowerCase(), run);
-    }
   }
 
-  /** What the help shows, in its order; `run` is null for what is handled elsewhere. */
-  table = [
+  /**
+   * In the help's order.
+   * @type {KeyEntry[]}
+   */
+  #table = [
     { keys: ["Click"], text: "add to the object, or begin one" },
     { keys: ["Right click", "Alt+Click"], text: "take away from the object" },
     { keys: ["Drag"], text: "move the picture, or a click" },
-    { keys: ["Shift+Drag", "B"], text: "box around an object", run: () => setTool("box") },
+    { keys: ["Shift+Drag", "B"], text: "box around an object", run: () => this.#editing.setTool("box") },
     { keys: ["Double click"], text: "remove a click" },
     { keys: ["Wheel", "Pinch"], text: "zoom" },
     { keys: ["Arrows"], text: "crosshair (Shift: one pixel)" },
     { keys: ["Enter"], text: "click at the crosshair", run: () => this.#click(true) },
     { keys: ["Shift+Enter"], text: "take away at the crosshair", run: () => this.#click(false) },
-    { keys: ["X"], text: "switch between add and remove", run: () => setTool(store.tool === "remove" ? "add" : "remove") },
-    { keys: ["N"], text: "next object", run: () => editing.select(null) },
-    { keys: ["[", "]"], text: "go through the objects", run: (key) => cycle(key === "[" ? -1 : 1) },
+    { keys: ["X"], text: "switch between add and remove", run: () => this.#switchTool() },
+    { keys: ["N"], text: "next object", run: () => this.#editing.select(null) },
+    { keys: ["[", "]"], text: "go through the objects", run: (key) => this.#cycle(key === "[" ? -1 : 1) },
     { keys: ["E"], text: "edit the object under the pointer", run: () => this.#editHere() },
-    { keys: ["1", "2", "3", "4", "5", "6", "7", "8", "9"], short: ["1", "–", "9"], text: "class of the object", run: (key) => chooseClass(key) },
-    { keys: ["Ctrl+Z", "U"], text: "undo", run: () => editing.undo() },
-    { keys: ["Ctrl+Shift+Z", "Ctrl+Y"], text: "redo", run: () => editing.redo() },
-    { keys: ["Backspace"], text: "remove the last click", run: () => store.current && editing.removeLastClick() },
-    { keys: ["R"], text: "take all clicks of the object back", run: () => editing.reset() },
-    { keys: ["Delete"], text: "delete the object", run: () => store.current && editing.remove() },
-    { keys: ["H"], text: "hide or show all masks", run: () => toggleAll() },
-    { keys: ["P"], text: "preview on or off", run: () => document.getElementById("preview").click() },
-    { keys: ["Page Down", "."], text: "next picture", run: () => pictures.step(1) },
-    { keys: ["Page Up", ","], text: "previous picture", run: () => pictures.step(-1) },
-    { keys: ["M"], text: "picture finished, go to the next", run: () => pictures.toggleDone() },
-    { keys: ["+", "-", "0"], text: "zoom in, out, own size", run: (key) => this.zoom(key) },
-    { keys: ["F"], text: "fit the picture", run: () => this.zoom("f") },
+    {
+      keys: [..."123456789"],
+      short: ["1", "–", "9"],
+      text: "class of the object",
+      run: (key) => this.#chooseClass(key),
+    },
+    { keys: ["Ctrl+Z", "U"], text: "undo", run: () => this.#editing.undo() },
+    { keys: ["Ctrl+Shift+Z", "Ctrl+Y"], text: "redo", run: () => this.#editing.redo() },
+    { keys: ["Backspace"], text: "remove the last click", run: () => this.#removeLastClick() },
+    { keys: ["R"], text: "take all clicks of the object back", run: () => this.#editing.reset() },
+    { keys: ["Delete"], text: "delete the object", run: () => this.#remove() },
+    { keys: ["H"], text: "hide or show all masks", run: () => this.#toggleAll() },
+    { keys: ["P"], text: "preview on or off", run: () => this.#previews.click() },
+    { keys: ["Page Down", "."], text: "next picture", run: () => this.#pictures.step(1) },
+    { keys: ["Page Up", ","], text: "previous picture", run: () => this.#pictures.step(-1) },
+    { keys: ["M"], text: "picture finished, go to the next", run: () => this.#pictures.toggleDone() },
+    { keys: ["+", "-", "0"], text: "zoom in, out, own size", run: (key) => this.#zoom(key) },
+    { keys: ["F"], text: "fit the picture", run: () => this.#pointer.fit() },
     { keys: ["Space+Drag"], text: "move the picture" },
     { keys: ["Esc"], text: "give up a drag, let go of the object", run: () => this.#escape() },
-    { keys: ["?"], text: "this help", run: () => this.help() },
+    { keys: ["?"], text: "this help", run: () => this.#help.open() },
   ];
 
-  zoom(key) {
-    if (!store.document) return;
-    if (key === "f") this.view.fit();
-    else if (key === "0") this.view.zoom(1 / this.view.scale);
-    else this.view.zoom(key === "-" ? 1 / 1.4 : 1.4, ...(this.pointer.last ? [this.pointer.last.x, this.pointer.last.y] : []));
-    this.painter.request(true);
-    store.changed("view");
-  }
-
+  /** @param {KeyboardEvent} event */
   #press(event) {
+    if (!(event.target instanceof Element)) return;
     if (event.target.closest("input:not([type=checkbox]), dialog[open]")) return;
     const onControl = event.target.closest("button, input, a");
     if (onControl && (event.key === "Enter" || event.key === " ")) return; // it is the control's
     if (event.key === " ") {
-      this.pointer.spaceHeld = true;
+      this.#pointer.spaceHeld = true;
       event.preventDefault();
       return;
     }
     if (event.key.startsWith("Arrow") && !event.altKey && !event.ctrlKey && !event.metaKey) {
       if (event.target.closest("[role=radiogroup]")) return;
-      this.#moveCursor(event);
+      if (!this.#store.document) return;
+      this.#moveCursor(event.key, event.shiftKey ? 1 : Math.max(1, Math.round(STEP / this.#view.scale)));
+      event.preventDefault();
       return;
     }
-    const run = this.keys.get(chord(event));
+    const run = this.#keys.get(chord(event));
     if (!run) return;
     event.preventDefault();
     run(event.key.toLowerCase());
   }
 
-  #moveCursor(event) {
-    if (!store.document) return;
-    event.preventDefault();
-    const { painter, view } = this;
-    const step = event.shiftKey ? 1 : Math.max(1, Math.round(STEP / view.scale));
+  /**
+   * Move the crosshair.
+   * @param {string} key  an arrow
+   * @param {number} step  pixels of the picture
+   */
+  #moveCursor(key, step) {
+    const painter = this.#painter, view = this.#view;
     const { x, y } = painter.cursor ?? this.#start();
-    const byX = { ArrowLeft: -step, ArrowRight: step }[event.key] ?? 0;
-    const byY = { ArrowUp: -step, ArrowDown: step }[event.key] ?? 0;
+    const byX = key === "ArrowLeft" ? -step : key === "ArrowRight" ? step : 0;
+    const byY = key === "ArrowUp" ? -step : key === "ArrowDown" ? step : 0;
+    /** @type {(value: number, size: number) => number} */
     const clamp = (value, size) => Math.min(Math.max(Math.floor(value), 0), size - 1) + 0.5;
     painter.cursor = { x: clamp(x + byX, view.imageWidth), y: clamp(y + byY, view.imageHeight) };
     view.reveal(painter.cursor.x, painter.cursor.y);
-    editing.clearPreview();
+    this.#editing.clearPreview();
     painter.request(true);
-    this.pointer.rest(painter.cursor.x, painter.cursor.y, store.tool !== "remove");
+    this.#pointer.rest(painter.cursor.x, painter.cursor.y, this.#store.tool !== "remove");
   }
 
-  /** Where the crosshair appears: at the pointer if that is over the picture, otherwise in the middle of what is seen. */
+  /**
+   * Where the crosshair appears: at the pointer if that is over the picture, otherwise in the middle of what is seen.
+   * @returns {Point}
+   */
   #start() {
-    const { view, pointer } = this;
-    const [x, y] = pointer.last ? view.toImage(pointer.last.x, pointer.last.y) : [-1, -1];
+    const view = this.#view, { last } = this.#pointer;
+    const [x, y] = last ? view.toImage(last.x, last.y) : [-1, -1];
     if (view.contains(x, y)) return { x, y };
     const [middleX, middleY] = view.toImage(view.width / 2, view.height / 2);
     return { x: middleX, y: middleY };
   }
 
+  /** @param {boolean} positive */
   #click(positive) {
-    const { cursor } = this.painter;
-    if (cursor && store.document) editing.click(cursor.x, cursor.y, positive && store.tool !== "remove");
+    const store = this.#store, { cursor } = this.#painter;
+    if (cursor && store.document) this.#editing.click(cursor.x, cursor.y, positive && store.tool !== "remove");
   }
 
   #editHere() {
-    const place = this.painter.cursor ?? (this.pointer.last && this.#pointed());
-    const object = place && objectAt(place.x, place.y);
-    if (object) editing.select(object.id);
+    const place = this.#painter.cursor ?? this.#pointed();
+    const object = place && this.#store.objectAt(place.x, place.y);
+    if (object) this.#editing.select(object.id);
   }
 
+  /** @returns {Point | null} */
   #pointed() {
-    const [x, y] = this.view.toImage(this.pointer.last.x, this.pointer.last.y);
+    const { last } = this.#pointer;
+    if (!last) return null;
+    const [x, y] = this.#view.toImage(last.x, last.y);
     return { x, y };
   }
 
+  #removeLastClick() {
+    if (this.#store.current) this.#editing.removeLastClick();
+  }
+
+  #remove() {
+    if (this.#store.current) this.#editing.remove();
+  }
+
+  #switchTool() {
+    this.#editing.setTool(this.#store.tool === "remove" ? "add" : "remove");
+  }
+
+  /** @param {1 | -1} by */
+  #cycle(by) {
+    const ids = this.#store.document?.objects.map((object) => object.id) ?? [];
+    if (!ids.length) return;
+    const at = this.#store.active === null ? -1 : ids.indexOf(this.#store.active);
+    this.#editing.select(ids[at < 0 ? (by > 0 ? 0 : ids.length - 1) : (at + by + ids.length) % ids.length]);
+  }
+
+  /** @param {string} key  a digit */
+  #chooseClass(key) {
+    const entry = this.#store.classes[Number(key) - 1];
+    if (entry) this.#editing.setClass(entry.id);
+  }
+
+  #toggleAll() {
+    const store = this.#store;
+    const ids = store.document?.objects.map((object) => object.id) ?? [];
+    store.hidden = store.hidden.size ? new Set() : new Set(ids);
+    store.changed(DOCUMENT);
+  }
+
+  /** @param {string} key */
+  #zoom(key) {
+    if (key === "0") this.#pointer.ownSize();
+    else if (key === "-") this.#pointer.zoomOut();
+    else this.#pointer.zoomIn();
+  }
+
   #escape() {
-    if (this.pointer.escape()) return;
-    if (this.painter.cursor) {
-      this.painter.cursor = null;
-      editing.clearPreview();
-      this.painter.request();
-    } else if (store.tool !== "add") setTool("add");
-    else editing.select(null);
+    if (this.#pointer.escape()) return;
+    if (this.#painter.cursor) {
+      this.#painter.cursor = null;
+      this.#editing.clearPreview();
+      this.#painter.request();
+    } else if (this.#store.tool !== "add") this.#editing.setTool("add");
+    else this.#editing.select(null);
   }
 }
 
-/** "Ctrl+Shift+Z" of a key event, in lower case. Shift counts only where the key does not already say it. */
-function chord(event) {
-  const names = { PageDown: "page down", PageUp: "page up", Escape: "esc", "=": "+" };
-  const key = names[event.key] ?? event.key.toLowerCase();
+/**
+ * Name a key with what is held: "ctrl+shift+z". Shift counts only where the key does not already say it.
+ * @param {Pick<KeyboardEvent, "key" | "altKey" | "ctrlKey" | "metaKey" | "shiftKey">} event
+ * @returns {string}  in lower case; nothing when Alt is held
+ */
+export function chord(event) {
   if (event.altKey) return "";
+  const key = NAMES.get(event.key) ?? event.key.toLowerCase();
   const command = event.ctrlKey || event.metaKey ? "ctrl+" : "";
   const shift = event.shiftKey && (command || key === "enter") ? "shift+" : "";
   return command + shift + key;
-}
-
-export function setTool(tool) {
-  store.tool = tool;
-  editing.clearPreview();
-  store.changed("status");
-}
-
-function cycle(by) {
-  const ids = store.document?.objects.map((object) => object.id) ?? [];
-  if (!ids.length) return;
-  const at = ids.indexOf(store.active);
-  editing.select(ids[at < 0 ? (by > 0 ? 0 : ids.length - 1) : (at + by + ids.length) % ids.length]);
-}
-
-function chooseClass(key) {
-  const entry = store.classes[Number(key) - 1];
-  if (entry) editing.setClass(entry.id);
-}
-
-function toggleAll() {
-  const ids = store.document?.objects.map((object) => object.id) ?? [];
-  store.hidden = store.hidden.size ? new Set() : new Set(ids);
-  store.changed("document");
 }

@@ -1,28 +1,51 @@
+// @ts-check
 // Two canvases over each other: the picture, drawn when the view moves, and masks and clicks, drawn when they change.
 
-import { store } from "./store.js";
+import { context2d, find } from "./dom.js";
 import { tinted } from "./tint.js";
+import { DOCUMENT, VIEW } from "./topics.js";
+
+/**
+ * @import { Store } from "./store.js"
+ * @import { Bitmap, Colour, Drawable, Point, Prompt, Rectangle, ShownObject } from "./types.js"
+ * @import { View } from "./view.js"
+ */
 
 const GOOD = "#16a34a", BAD = "#dc2626";
+/** @type {Colour} */
+const AWAY = [255, 80, 80]; // of a preview that takes away
 export const MARKER = 8; // radius of a click in page pixels
 
 export class Painter {
+  /** @type {HTMLImageElement | null} */
   image = null;
-  cursor = null; // {x, y} in the picture: the keyboard's crosshair
-  drag = null; // {object, click, x, y}: a click being moved
-  box = null; // {x, y, toX, toY} in the picture: a box being drawn
+  /** @type {Point | null} */
+  cursor = null; // in the picture: the keyboard's crosshair
+  /** @type {{object: number, click: number, x: number, y: number} | null} */
+  drag = null; // a click being moved
+  /** @type {Rectangle | null} */
+  box = null; // in the picture: a box being drawn
+  #store;
+  #view;
+  #picture = find("#picture", HTMLCanvasElement);
+  #overlay = find("#overlay", HTMLCanvasElement);
   #pictureDirty = true;
   #requested = false;
+  /** @type {(() => void)[]} */
   #afterPaint = [];
 
-  constructor(view, picture, overlay) {
-    this.view = view;
-    this.canvases = [picture, overlay];
-    new ResizeObserver(() => this.#resize()).observe(overlay);
-    store.on("document view", () => this.request());
+  /** @param {{store: Store, view: View}} parts */
+  constructor({ store, view }) {
+    this.#store = store;
+    this.#view = view;
+    new ResizeObserver(() => this.#resize()).observe(this.#overlay);
+    store.on([DOCUMENT, VIEW], () => this.request());
   }
 
-  /** Draw soon. `picture`: the view or the picture itself has changed. */
+  /**
+   * Draw soon.
+   * @param {boolean} [picture]  whether the view or the picture itself has changed
+   */
   request(picture = false) {
     this.#pictureDirty ||= picture;
     if (this.#requested) return;
@@ -30,7 +53,10 @@ export class Painter {
     requestAnimationFrame(() => this.#paint());
   }
 
-  /** Call back once what is known now is on the screen. */
+  /**
+   * Call back once what is known now is on the screen.
+   * @param {() => void} callback
+   */
   afterPaint(callback) {
     this.#afterPaint.push(callback);
     this.request();
@@ -38,15 +64,15 @@ export class Painter {
 
   #resize() {
     const ratio = window.devicePixelRatio || 1;
-    const { clientWidth: width, clientHeight: height } = this.canvases[1];
-    for (const canvas of this.canvases) {
+    const { clientWidth: width, clientHeight: height } = this.#overlay;
+    for (const canvas of [this.#picture, this.#overlay]) {
       canvas.width = Math.max(1, Math.round(width * ratio));
       canvas.height = Math.max(1, Math.round(height * ratio));
     }
-    this.view.resize(width, height);
+    this.#view.resize(width, height);
     this.#pictureDirty = true;
     this.#paint(); // at once: a canvas that was resized is empty
-    store.changed("view");
+    this.#store.changed(VIEW);
   }
 
   #paint() {
@@ -59,8 +85,9 @@ export class Painter {
     if (callbacks.length) setTimeout(() => callbacks.forEach((callback) => callback()), 0);
   }
 
+  /** @param {HTMLCanvasElement} canvas */
   #begin(canvas) {
-    const context = canvas.getContext("2d");
+    const context = context2d(canvas);
     const ratio = window.devicePixelRatio || 1;
     context.setTransform(1, 0, 0, 1, 0, 0);
     context.clearRect(0, 0, canvas.width, canvas.height);
@@ -69,17 +96,17 @@ export class Painter {
   }
 
   #paintPicture() {
-    const context = this.#begin(this.canvases[0]);
+    const context = this.#begin(this.#picture);
     if (!this.image) return;
-    const { view } = this;
+    const view = this.#view;
     context.imageSmoothingEnabled = view.scale < 3; // close by, a pixel is a square
     context.imageSmoothingQuality = "high";
     context.drawImage(this.image, view.left, view.top, view.imageWidth * view.scale, view.imageHeight * view.scale);
   }
 
   #paintOverlay() {
-    const context = this.#begin(this.canvases[1]);
-    const { view } = this;
+    const context = this.#begin(this.#overlay);
+    const store = this.#store, view = this.#view;
     if (!this.image || !store.document) return;
     context.save();
     context.translate(view.left, view.top);
@@ -90,39 +117,54 @@ export class Painter {
     const { current } = store;
     if (current) this.#paintMask(context, current, true);
     if (store.preview) this.#paintPreview(context, store.preview);
-    this.#paintBox(context, this.box ?? savedBox(current));
+    this.#paintBox(context, this.box ?? this.#savedBox(current));
     context.restore();
     if (current && !store.hidden.has(current.id)) this.#paintClicks(context, current);
     if (store.pending) this.#paintMarker(context, store.pending, 0.55);
-    if (this.cursor) this.#paintCursor(context);
+    if (this.cursor) this.#paintCursor(context, this.cursor);
   }
 
-  #paintMask(context, object, active) {
-    if (!object.area || store.hidden.has(object.id)) return;
-    const colour = store.colour(object.id).join(" "), pixel = 1 / this.view.scale;
-    if (!object.path) {
-      this.#paintTint(context, object.bitmap, store.colour(object.id));
+  /**
+   * @param {CanvasRenderingContext2D} context
+   * @param {ShownObject} object
+   * @param {boolean} active
+   */
+  #paintMask(context, { id, area, bitmap, path }, active) {
+    if (!area || !bitmap || this.#store.hidden.has(id)) return;
+    const colour = this.#store.colour(id), pixel = 1 / this.#view.scale;
+    if (!path) {
+      this.#paintTint(context, bitmap, colour);
       return;
     }
+    const rgb = colour.join(" ");
     context.lineJoin = "round";
-    context.fillStyle = `rgb(${colour} / ${active ? 0.42 : 0.3})`;
-    context.fill(object.path, "evenodd");
+    context.fillStyle = `rgb(${rgb} / ${active ? 0.42 : 0.3})`;
+    context.fill(path, "evenodd");
     context.strokeStyle = `rgb(0 0 0 / ${active ? 0.65 : 0.4})`;
     context.lineWidth = (active ? 4 : 3) * pixel;
-    context.stroke(object.path);
-    context.strokeStyle = active ? "#fff" : `rgb(${colour})`;
+    context.stroke(path);
+    context.strokeStyle = active ? "#fff" : `rgb(${rgb})`;
     context.lineWidth = 1.6 * pixel;
-    context.stroke(object.path);
+    context.stroke(path);
   }
 
-  /** For masks without a path. */
+  /**
+   * Paint a mask without a path.
+   * @param {CanvasRenderingContext2D} context
+   * @param {Bitmap} bitmap
+   * @param {Colour} colour
+   */
   #paintTint(context, bitmap, colour) {
-    context.imageSmoothingEnabled = this.view.scale < 1;
+    context.imageSmoothingEnabled = this.#view.scale < 1;
     context.drawImage(tinted(bitmap, colour), bitmap.left, bitmap.top);
   }
 
+  /**
+   * @param {CanvasRenderingContext2D} context
+   * @param {Drawable & Prompt} preview
+   */
   #paintPreview(context, { path, bitmap, positive }) {
-    const pixel = 1 / this.view.scale, colour = positive ? store.colour(store.active) : [255, 80, 80];
+    const pixel = 1 / this.#view.scale, colour = positive ? this.#store.colour(this.#store.active) : AWAY;
     if (!path) {
       if (bitmap.width) this.#paintTint(context, bitmap, colour);
       return;
@@ -139,10 +181,14 @@ export class Painter {
     context.setLineDash([]);
   }
 
+  /**
+   * @param {CanvasRenderingContext2D} context
+   * @param {Rectangle | null} box
+   */
   #paintBox(context, box) {
     if (!box) return;
-    const pixel = 1 / this.view.scale;
-    for (const [style, width] of [["rgb(0 0 0 / 0.55)", 3], ["#fff", 1.4]]) {
+    const pixel = 1 / this.#view.scale;
+    for (const { style, width } of [{ style: "rgb(0 0 0 / 0.55)", width: 3 }, { style: "#fff", width: 1.4 }]) {
       context.strokeStyle = style;
       context.lineWidth = width * pixel;
       if (width < 2) context.setLineDash([6 * pixel, 4 * pixel]);
@@ -151,16 +197,26 @@ export class Painter {
     context.setLineDash([]);
   }
 
+  /**
+   * @param {CanvasRenderingContext2D} context
+   * @param {ShownObject} object
+   */
   #paintClicks(context, object) {
+    const { drag } = this;
     object.clicks.forEach(([x, y, positive], index) => {
-      const moved = this.drag?.object === object.id && this.drag.click === index;
-      const at = moved ? this.drag : { x: x + 0.5, y: y + 0.5 };
-      this.#paintMarker(context, { x: at.x, y: at.y, positive }, 1);
+      const moved = drag?.object === object.id && drag.click === index;
+      const at = moved ? drag : { x: x + 0.5, y: y + 0.5 };
+      this.#paintMarker(context, { x: at.x, y: at.y, positive: positive === 1 }, 1);
     });
   }
 
+  /**
+   * @param {CanvasRenderingContext2D} context
+   * @param {Prompt} click
+   * @param {number} opacity
+   */
   #paintMarker(context, { x, y, positive }, opacity) {
-    const [pageX, pageY] = this.view.toPage(x, y);
+    const [pageX, pageY] = this.#view.toPage(x, y);
     context.globalAlpha = opacity;
     context.beginPath();
     context.arc(pageX, pageY, MARKER, 0, 2 * Math.PI);
@@ -183,9 +239,13 @@ export class Painter {
     context.globalAlpha = 1;
   }
 
-  #paintCursor(context) {
-    const [x, y] = this.view.toPage(this.cursor.x, this.cursor.y);
-    for (const [style, width] of [["rgb(0 0 0 / 0.7)", 3.5], ["#fff", 1.5]]) {
+  /**
+   * @param {CanvasRenderingContext2D} context
+   * @param {Point} cursor
+   */
+  #paintCursor(context, cursor) {
+    const [x, y] = this.#view.toPage(cursor.x, cursor.y);
+    for (const { style, width } of [{ style: "rgb(0 0 0 / 0.7)", width: 3.5 }, { style: "#fff", width: 1.5 }]) {
       context.strokeStyle = style;
       context.lineWidth = width;
       context.beginPath();
@@ -196,10 +256,15 @@ export class Painter {
       context.stroke();
     }
   }
-}
 
-function savedBox(object) {
-  if (!object?.box || store.hidden.has(object.id)) return null;
-  const [x, y, toX, toY] = object.box;
-  return { x, y, toX, toY };
+  /**
+   * The box that an object was begun with.
+   * @param {ShownObject | null} object
+   * @returns {Rectangle | null}
+   */
+  #savedBox(object) {
+    if (!object?.box || this.#store.hidden.has(object.id)) return null;
+    const [x, y, toX, toY] = object.box;
+    return { x, y, toX, toY };
+  }
 }

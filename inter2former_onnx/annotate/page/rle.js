@@ -1,9 +1,11 @@
+// @ts-check
 // COCO's run-length text -> the bitmap of the mask's box. The same code as annotate/rle.py.
 
+/** @import { Bitmap, Code } from "./types.js" */
+
 /**
- * @param {{size: [number, number], counts: string, box: [number, number, number, number]}} code
- * @returns {{left: number, top: number, width: number, height: number, stride: number, pixels: Uint8Array}}
- *   `pixels` holds the box row by row with one empty pixel around it; `stride` is the length of its rows.
+ * @param {Code} code
+ * @returns {Bitmap}
  */
 export function decode({ size: [rows], counts, box: [left, top, width, height] }) {
   const stride = width + 2;
@@ -25,6 +27,11 @@ export function decode({ size: [rows], counts, box: [left, top, width, height] }
   }
   return { left, top, width, height, stride, pixels };
 
+  /**
+   * Set the pixels from one position of the picture (column by column) to another.
+   * @param {number} from
+   * @param {number} to
+   */
   function fill(from, to) {
     let column = Math.floor(from / rows), row = from - column * rows;
     let place = (row - top + 1) * stride + column - left + 1;
@@ -40,7 +47,12 @@ export function decode({ size: [rows], counts, box: [left, top, width, height] }
   }
 }
 
-/** Whether the mask covers the pixel that contains (x, y) of the picture. */
+/**
+ * Whether the mask covers the pixel that contains (x, y) of the picture.
+ * @param {Bitmap} bitmap
+ * @param {number} x
+ * @param {number} y
+ */
 export function covers(bitmap, x, y) {
   const column = Math.floor(x) - bitmap.left, row = Math.floor(y) - bitmap.top;
   if (column < 0 || row < 0 || column >= bitmap.width || row >= bitmap.height) return false;

@@ -1,8 +1,14 @@
+// @ts-check
 // A mask as a small picture, for masks too intricate for a path: translucent inside, solid at the edge.
 
+import { context2d } from "./dom.js";
+
+/** @import { Bitmap, Colour } from "./types.js" */
+
 /**
- * @param {object} bitmap  from rle.js
- * @param {[number, number, number]} colour
+ * Draw a mask in a colour.
+ * @param {Bitmap} bitmap
+ * @param {Colour} colour
  * @returns {HTMLCanvasElement}  one pixel for every pixel of the mask's box; kept with the bitmap
  */
 export function tinted(bitmap, colour) {
@@ -21,7 +27,7 @@ export function tinted(bitmap, colour) {
       image.data[to + 3] = inside ? 105 : 230;
     }
   }
-  canvas.getContext("2d").putImageData(image, 0, 0);
+  context2d(canvas).putImageData(image, 0, 0);
   bitmap.tint = { key, canvas };
   return canvas;
 }

@@ -1,0 +1,79 @@
+// What the page says: status line, hints, titles; and how it names keys.
+
+import assert from "node:assert/strict";
+import { test } from "node:test";
+
+import { arrow } from "../../../inter2former_onnx/annotate/page/classes.js";
+import { encodingText } from "../../../inter2former_onnx/annotate/page/encoding.js";
+import { chord } from "../../../inter2former_onnx/annotate/page/keyboard.js";
+import { shareText } from "../../../inter2former_onnx/annotate/page/objects.js";
+import { hintText, latencyText, savedText } from "../../../inter2former_onnx/annotate/page/status.js";
+import { pictureTitle } from "../../../inter2former_onnx/annotate/page/strip.js";
+import { object, storeWith } from "./support.mjs";
+
+test("whether everything is saved", () => {
+  const fine = { saving: false, problem: "", connected: true };
+  assert.equal(savedText(fine), "All changes saved");
+  assert.equal(savedText({ ...fine, saving: true }), "Saving…");
+  assert.equal(savedText({ ...fine, saving: true, connected: false }), "No connection to the server");
+  assert.equal(savedText({ saving: true, problem: "the disk is full", connected: false }), "the disk is full");
+});
+
+test("how long a click took", () => {
+  assert.equal(latencyText(null), "");
+  assert.equal(latencyText({ total: 101.6, server: 87.2, mask: 80 }), "Last click 102 ms (server 87 ms)");
+});
+
+test("what to do next", () => {
+  const store = storeWith();
+  assert.equal(hintText(store), "Click on an object");
+  store.tool = "remove";
+  assert.equal(hintText(store), "");
+  store.tool = "box";
+  assert.equal(hintText(store), "Drag a box around the object");
+  const begun = storeWith([object(1)]);
+  assert.equal(hintText(begun), "");
+  begun.active = 1;
+  begun.tool = "remove";
+  assert.equal(hintText(begun), "Click on what does not belong to the object");
+});
+
+test("how the encoding goes", () => {
+  const encoding = { state: "encoding", expected: 0, since: 0 };
+  assert.equal(encodingText(encoding, 1.26), "Preparing the picture: 1.3 s. Clicks made now wait for it.");
+  assert.equal(
+    encodingText({ ...encoding, expected: 2.04 }, 0.5),
+    "Preparing the picture: 0.5 of about 2.0 s. Clicks made now wait for it.",
+  );
+  assert.equal(encodingText({ ...encoding, state: "failed", message: "not a picture" }, 9), "not a picture");
+});
+
+test("how far a picture is", () => {
+  assert.equal(pictureTitle({ name: "a.png", objects: 0, done: false }), "a.png: no objects");
+  assert.equal(pictureTitle({ name: "a.png", objects: 2, done: false }), "a.png: 2 objects");
+  assert.equal(pictureTitle({ name: "a.png", objects: 2, done: true }), "a.png: done");
+});
+
+test("how much of the picture an object covers", () => {
+  const picture = { width: 200, height: 100 };
+  assert.equal(shareText(1, picture), "0.01");
+  assert.equal(shareText(200, picture), "1.0");
+  assert.equal(shareText(20000, picture), "100.0");
+});
+
+test("names of keys", () => {
+  const key = (name, ...held) => chord({ key: name, ...Object.fromEntries(held.map((each) => [`${each}Key`, true])) });
+  assert.equal(key("Z", "ctrl", "shift"), "ctrl+shift+z");
+  assert.equal(key("z", "meta"), "ctrl+z");
+  assert.equal(key("?", "shift"), "?");
+  assert.equal(key("X", "shift"), "x");
+  assert.equal(key("Enter", "shift"), "shift+enter");
+  assert.equal(key("PageDown"), "page down");
+  assert.equal(key("Escape"), "esc");
+  assert.equal(key("="), "+");
+  assert.equal(key("z", "alt"), "");
+});
+
+test("arrows in a row of radio buttons", () => {
+  assert.deepEqual(["ArrowRight", "ArrowDown", "ArrowLeft", "ArrowUp", "Enter"].map(arrow), [1, 1, -1, -1, 0]);
+});
