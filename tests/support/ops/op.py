@@ -22,8 +22,8 @@ class Op:
         oracle: the same from the op's definition, in float64 numpy.
         small: makes a case of a few tokens or pixels, which hostile inputs are changes of.
         weights: positions of the inputs that are weights of the model in a bundle.
-        drawn: makes a case of random sizes for the native kernel, with one set of attributes but for the number of
-            heads; None where the native tests of the op's family draw the sizes.
+        drawn: makes a case of random sizes for the native kernel; None where the native tests of the op's family draw
+            the sizes.
     """
 
     torch_form: Callable[..., Any]

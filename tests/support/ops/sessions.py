@@ -87,6 +87,8 @@ def session(
     options.intra_op_num_threads = threads
     # Warnings about unused weights and the like say nothing here.
     options.log_severity_level = 3
+    # Many sessions live at once; their threads would take turns in waiting busily for work.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     level = ort.GraphOptimizationLevel
     options.graph_optimization_level = level.ORT_ENABLE_ALL if optimised else level.ORT_DISABLE_ALL
     if ops == "native":

@@ -27,6 +27,7 @@ from support.ops.arrays import (
 )
 from support.ops.op import Op
 from support.ops.oracles import attention as oracles
+from support.ops.torch_threads import one_torch_thread
 
 
 def boundary_attention_case(
@@ -95,7 +96,7 @@ def prompted_attention_case(
 def first_of(qkv: NDArray[np.float32], h: int, w: int, heads: int) -> Inputs:
     """FirstAttention of qkv, by a faster way than the oracle's loops."""
     grid, freqs = grid_of(h, w), frequencies(qkv.shape[1] // 3 // heads)
-    with torch.no_grad():
+    with torch.no_grad(), one_torch_thread():
         exact = [torch.from_numpy(array) for array in (qkv.astype(np.float64), grid, freqs.astype(np.float64))]
         parts = boundary_attention.first_attention(*exact, num_heads=heads)
     return [part.numpy().astype(np.float32) for part in parts]
