@@ -14,6 +14,7 @@ from PIL import Image
 from inter2former_onnx.errors import ImageError
 from inter2former_onnx.image_formats import READ_SUFFIXES
 from inter2former_onnx.images import MAX_PIXELS, read_image, write_image
+from support.files import write_anew
 from support.tried import tried
 
 RNG = np.random.default_rng(3)
@@ -214,7 +215,7 @@ def test_every_truncation_is_refused_or_harmless(tmp_path: Path, kind: str) -> N
     path = tmp_path / "cut"
     refused = 0
     for length in range(0, len(content), max(1, len(content) // 40)):
-        path.write_bytes(content[:length])
+        write_anew(path, content[:length])
         tried()
         try:
             assert read_image(path).shape == (36, 56, 3)
@@ -234,7 +235,7 @@ def test_damage_in_the_middle_never_escapes_as_another_exception(tmp_path: Path)
             rng = np.random.default_rng(seed)
             for position in rng.integers(0, len(damaged), 5):
                 damaged[position] = rng.integers(0, 256)
-            path.write_bytes(damaged)
+            write_anew(path, bytes(damaged))
             tried()
             try:
                 result = read_image(path)

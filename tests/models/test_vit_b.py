@@ -29,6 +29,11 @@ def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.fixture(scope="module")
+def segmenter(bundle: Path) -> Segmenter:
+    return Segmenter(bundle, threads=2)
+
+
 def test_export_fits_in_memory(bundle: Path) -> None:
     kilobytes = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss  # of the largest child so far
     assert kilobytes * 1024 < MOST_MEMORY
@@ -36,10 +41,10 @@ def test_export_fits_in_memory(bundle: Path) -> None:
 
 
 @pytest.mark.parametrize("height, width", [(900, 1600), (1600, 900)])
-def test_photographs_and_clicks(bundle: Path, height: int, width: int) -> None:
+def test_photographs_and_clicks(segmenter: Segmenter, height: int, width: int) -> None:
     rows, columns = np.mgrid[0:height, 0:width]
     image = np.stack([rows * 255 // height, columns * 255 // width, (rows // 40 + columns // 40) % 2 * 255], axis=2)
-    encoded = Segmenter(bundle, threads=2).encode(image.astype(np.uint8))
+    encoded = segmenter.encode(image.astype(np.uint8))
     assert encoded.arrays["embed"].shape == (64, 64, 256)
     assert all(np.isfinite(array).all() for array in encoded.arrays.values())
     session = encoded.session()

@@ -13,9 +13,11 @@ import pytest
 
 from inter2former_onnx.custom_ops import library
 from inter2former_onnx.errors import OpsLibraryError
-from support import op_forms
-from support.native_ops import instruction_sets, needs_library
-from support.ops_harness import op_model
+from support.ops.agreement import oracle
+from support.ops.comparison import assert_close
+from support.ops.families.linear import norm_projection_case
+from support.ops.native import instruction_sets, needs_library
+from support.ops.sessions import op_model
 
 
 class RefusingOptions:
@@ -137,7 +139,7 @@ def test_unknown_instruction_set(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_many_sessions_of_one_process(monkeypatch: pytest.MonkeyPatch) -> None:
     """Registered again and again, twice with the same options' copy, and with two instruction sets at once."""
     monkeypatch.setenv("INTER2FORMER_OPS", "native")
-    inputs, attributes = op_forms.norm_projection_case(np.random.default_rng(0), 9)
+    inputs, attributes = norm_projection_case(np.random.default_rng(0), 9)
     model = op_model("NormProjection", inputs, attributes).SerializeToString()
     sessions = []
     for name in [*instruction_sets(), *instruction_sets()]:
@@ -147,11 +149,11 @@ def test_many_sessions_of_one_process(monkeypatch: pytest.MonkeyPatch) -> None:
         sessions.append(ort.InferenceSession(model, options, providers=["CPUExecutionProvider"]))
     names = [value.name for value in sessions[0].get_inputs()]
     feed = dict(zip(names, inputs, strict=True))
-    expected = op_forms.oracle("NormProjection", inputs, attributes)
+    expected = oracle("NormProjection", inputs, attributes)
     while sessions:
         # Sessions end in the middle of the others' lives.
         for session in sessions:
-            op_forms.assert_close(session.run(None, feed), expected, 2e-5, "NormProjection")
+            assert_close(session.run(None, feed), expected, 2e-5, "NormProjection")
         sessions.pop(len(sessions) // 2)
 
 

@@ -7,18 +7,19 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from support import op_oracles
-from support.op_forms import (
-    Case,
-    assert_forms_agree,
+from support.ops.agreement import assert_forms_agree, torch_form
+from support.ops.arrays import Case, floats
+from support.ops.families.attention import (
     boundary_attention_case,
     bsq_attention_case,
     first_attention_case,
     hybrid_attention_case,
     prompted_attention_case,
-    torch_form,
+    random_windows,
+    window_attention_case,
 )
-from support.ops_harness import run_op
+from support.ops.oracles import attention as oracles
+from support.ops.sessions import run_op
 
 SEEDS = st.integers(0, 2**32 - 1)
 HEADS = st.sampled_from([1, 2])
@@ -26,6 +27,10 @@ BITS = st.sampled_from([6, 8])
 # Rows, columns and queries: no query, one, two, some, all; a grid of one token, of one row, of one column.
 GRIDS = st.sampled_from(
     [(1, 1, 0), (1, 1, 1), (1, 7, 2), (5, 1, 5), (3, 4, 0), (3, 4, 1), (4, 3, 2), (5, 5, 7), (3, 5, 15), (6, 4, 23)]
+)
+# Grids of one or two scales: one token, a line, less than a window, whole windows, windows and a rest.
+WINDOWED = st.sampled_from(
+    [[(1, 1)], [(1, 9)], [(5, 2)], [(4, 4)], [(8, 12), (4, 4)], [(7, 10), (4, 4)], [(3, 13), (5, 5)]]
 )
 SETTINGS = settings(max_examples=20, deadline=None, derandomize=True)
 
@@ -54,7 +59,7 @@ def test_boundary_attention_of_large_scores(seed: int, grid: tuple[int, int, int
     """Scores of 1e8 are rounded by several units: only queries with a clear winner have one right answer, its value."""
     case = boundary_attention_case(np.random.default_rng(seed), *grid, heads, scale=1e4)
     q, k, v, boundary, sizes, freqs = exact(case)
-    scores = op_oracles.boundary_scores(q, k, boundary, sizes, freqs, heads)
+    scores = oracles.boundary_scores(q, k, boundary, sizes, freqs, heads)
     check_decided(scores, v, run_op("BoundaryAttention", *case)[0], heads)
     check_decided(scores, v, torch_form("BoundaryAttention", *case)[0], heads)
 
@@ -124,7 +129,7 @@ def test_bsq_attention_of_large_scores(seed: int, heads: int, bits: int) -> None
     """Also here an empty bucket may hold all the mass: the best of 2^B buckets is rarely one of at most 18."""
     case = bsq_attention_case(np.random.default_rng(seed), 18, 5, heads, bits, scale=1e4)
     q, k, v, weight, bias, codebook = exact(case)
-    scores, buckets = op_oracles.bsq_scores(q, k, weight, bias, codebook, heads)
+    scores, buckets = oracles.bsq_scores(q, k, weight, bias, codebook, heads)
     # One key a bucket, so that the winner of a query is one key and not a bucket of several.
     _, first, count = np.unique(buckets, return_index=True, return_counts=True)
     means = np.array([v[buckets == buckets[key]].mean(0) for key in first])
@@ -192,3 +197,19 @@ def test_prompted_attention(seed: int, grid: tuple[int, int, int], heads: int, b
     rng = np.random.default_rng(seed)
     changed = int(rng.integers(0, grid[0] * grid[1] + 1))
     assert_forms_agree("PromptedAttention", prompted_attention_case(rng, *grid, changed, heads, bits))
+
+
+@SETTINGS
+@given(SEEDS, WINDOWED, st.booleans(), st.sampled_from([1, 3]), st.sampled_from([0.1, 1.0, 10.0]))
+def test_window_attention(seed: int, grids: list[tuple[int, int]], shift: bool, heads: int, scale: float) -> None:
+    rng = np.random.default_rng(seed)
+    case = window_attention_case(rng, grids, 4, shift, heads, scale=scale)
+    assert_forms_agree("WindowAttention", case, 1e-4 if scale > 1 else 2e-5)  # scores of a thousand, rounded
+
+
+@SETTINGS
+@given(SEEDS, st.integers(0, 12), st.integers(3, 5), st.sampled_from([4, 5, 9]))
+def test_window_attention_of_any_plan(seed: int, tokens: int, windows: int, area: int) -> None:
+    rng = np.random.default_rng(seed)
+    plan = random_windows(rng, tokens, windows, area, 8)
+    assert_forms_agree("WindowAttention", ([floats(rng, tokens, 48), floats(rng, 48), *plan], {"num_heads": 2}))

@@ -14,72 +14,71 @@ import pytest
 
 from inter2former_onnx.custom_ops import DOMAIN, VERSION
 from inter2former_onnx.custom_ops.definitions import FUNCTIONS, add_functions, function_protos
-from support import encoder_cases, op_forms
-from support.op_forms import OPS, Case, assert_close, torch_function
-from support.ops_harness import OPSET, op_model, run_op, session
+from support.ops.agreement import oracle
+from support.ops.arrays import Case
+from support.ops.comparison import assert_close
+from support.ops.families import attention, edges, experts, image, linear, prompt, tokens, upsampling
+from support.ops.registry import OPS
+from support.ops.sessions import OPSET, op_model, run_op, session
 
 
-def cases() -> Iterator[tuple[str, Case, tuple[int, ...]]]:
-    """Every op with ordinary and with empty routes, and which of its inputs are weights of the model."""
+def cases() -> Iterator[tuple[str, Case]]:
+    """Every op with ordinary and with empty routes; one that is not listed here, its small case."""
     rng = np.random.default_rng(0)
-    for tokens, boundary in ((12, 5), (12, 0), (12, 12)):
-        yield "BoundaryGather", op_forms.gather_case(rng, tokens, boundary), ()
-        yield "BoundaryScatter", op_forms.scatter_case(rng, tokens, boundary), ()
-        yield "BoundaryAttention", op_forms.boundary_attention_case(rng, 3, 4, boundary, 2), (5,)
-        yield "BSQAttention", op_forms.bsq_attention_case(rng, tokens, tokens - boundary, 2, 6), (3, 4, 5)
-        yield "HybridAttention", op_forms.hybrid_attention_case(rng, 3, 4, boundary, 2, 6), tuple(range(5, 11))
-        yield "HybridMoE", op_forms.hybrid_moe_case(rng, tokens, boundary, 4), tuple(range(2, 25))
-    yield "NormProjection", op_forms.norm_projection_case(rng, 6), (1, 2, 3, 4)
-    yield "ResidualProjection", encoder_cases.residual_projection_case(rng, 6), (2, 3)
-    yield "NormMlp", encoder_cases.norm_mlp_case(rng, 6), tuple(range(1, 7))
+    for count, boundary in ((12, 5), (12, 0), (12, 12)):
+        yield "BoundaryGather", tokens.gather_case(rng, count, boundary)
+        yield "BoundaryScatter", tokens.scatter_case(rng, count, boundary)
+        yield "BoundaryAttention", attention.boundary_attention_case(rng, 3, 4, boundary, 2)
+        yield "BSQAttention", attention.bsq_attention_case(rng, count, count - boundary, 2, 6)
+        yield "HybridAttention", attention.hybrid_attention_case(rng, 3, 4, boundary, 2, 6)
+        yield "HybridMoE", experts.hybrid_moe_case(rng, count, boundary, 4)
+    yield "NormProjection", linear.norm_projection_case(rng, 6)
+    yield "ResidualProjection", linear.residual_projection_case(rng, 6)
+    yield "NormMlp", linear.norm_mlp_case(rng, 6)
     for shift in (False, True):
-        yield (
-            "WindowAttention",
-            encoder_cases.window_attention_case(rng, [(6, 9), (4, 4)], 4, shift, 2),
-            (1, 2, 3, 4, 5),
-        )
-    yield "ResidualConvBlock", encoder_cases.residual_conv_block_case(rng, 5, 7, 4), tuple(range(1, 9))
+        yield "WindowAttention", attention.window_attention_case(rng, [(6, 9), (4, 4)], 4, shift, 2)
+    yield "ResidualConvBlock", edges.residual_conv_block_case(rng, 5, 7, 4)
     # Channels that onnxruntime has blocked convolutions for.
-    yield "ResidualConvBlock", encoder_cases.residual_conv_block_case(rng, 9, 6, 32), tuple(range(1, 9))
+    yield "ResidualConvBlock", edges.residual_conv_block_case(rng, 9, 6, 32)
     for reverse in (0, 1):
-        yield "SampleImage", encoder_cases.sample_image_case(rng, (5, 7), (4, 6), reverse), (7, 8)
-    yield "CannyEdges", encoder_cases.canny_edges_case(rng, 9, 12), tuple(range(1, 8))
+        yield "SampleImage", image.sample_image_case(rng, (5, 7), (4, 6), reverse)
+    yield "CannyEdges", edges.canny_edges_case(rng, 9, 12)
     for stride, dims in ((1, (5, 4)), (2, (16, 32))):
-        yield "Conv3x3", encoder_cases.conv3x3_case(rng, 7, 6, *dims, stride), (1, 2)
-        yield "EdgeTaps", encoder_cases.edge_taps_case(rng, 3, 2, 2 * stride, *dims), (1, 2, 3)
-    yield "QuantNormProjection", encoder_cases.quant_norm_projection_case(rng, 6), tuple(range(1, 6))
-    yield "QuantResidualProjection", encoder_cases.quant_residual_projection_case(rng, 6), (2, 3, 4)
-    yield "QuantNormMlp", encoder_cases.quant_norm_mlp_case(rng, 6), tuple(range(1, 9))
-    yield "FirstAttention", op_forms.first_attention_case(rng, 3, 4, 2), (2,)
-    yield "PromptedAttention", op_forms.prompted_attention_case(rng, 3, 4, 12, 1, 2, 6), tuple(range(5, 11))
-    yield "PromptProjection", op_forms.prompt_projection_case(rng, 4, 5), tuple(range(3, 8))
+        yield "Conv3x3", edges.conv3x3_case(rng, 7, 6, *dims, stride)
+        yield "EdgeTaps", edges.edge_taps_case(rng, 3, 2, 2 * stride, *dims)
+    yield "QuantNormProjection", linear.quant_norm_projection_case(rng, 6)
+    yield "QuantResidualProjection", linear.quant_residual_projection_case(rng, 6)
+    yield "QuantNormMlp", linear.quant_norm_mlp_case(rng, 6)
+    yield "FirstAttention", attention.first_attention_case(rng, 3, 4, 2)
+    yield "PromptedAttention", attention.prompted_attention_case(rng, 3, 4, 12, 1, 2, 6)
+    yield "PromptProjection", prompt.prompt_projection_case(rng, 4, 5)
     labels = np.ones((64, 80), np.uint8)
     labels[30:40, 40:55] = 4
-    yield "PromptEmbed", ([labels, *op_forms.prompt_weights(rng)], {}), tuple(range(1, 10))
+    yield "PromptEmbed", ([labels, *prompt.prompt_weights(rng)], {})
     noise = rng.integers(0, 5, (64, 80)).astype(np.uint8)
-    yield "PromptEmbed", ([noise, *op_forms.prompt_weights(rng)], {}), tuple(range(1, 10))
+    yield "PromptEmbed", ([noise, *prompt.prompt_weights(rng)], {})
     # Channels that onnxruntime has blocked convolutions for.
-    wide = op_forms.prompt_weights(rng, (16, 32, 32, 64))
-    yield "PromptEmbed", ([labels, *wide], {}), tuple(range(1, 10))
-    yield "Localise", op_forms.localise_case(rng, 3, 4), tuple(range(2, 10))
-    yield "LocalBox", ([rng.standard_normal((3, 4)).astype(np.float32), np.array(0.5, np.float32)], {}), (1,)
-    yield "CropTokens", op_forms.crop_case(rng, 3, 4, (1, 0, 3, 2)), ()
+    wide = prompt.prompt_weights(rng, (16, 32, 32, 64))
+    yield "PromptEmbed", ([labels, *wide], {})
+    yield "Localise", tokens.localise_case(rng, 3, 4)
+    yield "LocalBox", ([rng.standard_normal((3, 4)).astype(np.float32), np.array(0.5, np.float32)], {})
+    yield "CropTokens", tokens.crop_case(rng, 3, 4, (1, 0, 3, 2))
     for in_dim, out_dim, activation in ((16, 4, 1), (4, 1, 0), (8, 16, 1)):
-        upsample = op_forms.local_upsample_2x_case(rng, 1, 4, 5, (1, 0, 4, 3), in_dim, out_dim, activation)
-        yield "LocalUpsample2x", upsample, (6, 7, 8)
+        upsample = upsampling.local_upsample_2x_case(rng, 1, 4, 5, (1, 0, 4, 3), in_dim, out_dim, activation)
+        yield "LocalUpsample2x", upsample
 
 
 CASES = list(cases())
-CASE_NAMES = [f"{name}-{number}" for number, (name, _, _) in enumerate(CASES)]
+CASES += [(name, op.small(np.random.default_rng(0))) for name, op in OPS.items() if name not in dict(CASES)]
+CASE_NAMES = [f"{name}-{number}" for number, (name, _) in enumerate(CASES)]
 
 
-@pytest.mark.parametrize(("name", "case", "weights"), CASES, ids=CASE_NAMES)
-def test_same_result_with_weights_in_the_model_and_without_optimisation(
-    name: str, case: Case, weights: tuple[int, ...]
-) -> None:
+@pytest.mark.parametrize(("name", "case"), CASES, ids=CASE_NAMES)
+def test_same_result_with_weights_in_the_model_and_without_optimisation(name: str, case: Case) -> None:
     """As in a bundle, where onnxruntime folds what depends on weights only; with all optimisations, and with none."""
     inputs, attributes = case
-    expected = op_forms.oracle(name, inputs, attributes)
+    weights = OPS[name].weights
+    expected = oracle(name, inputs, attributes)
     model = op_model(name, inputs, attributes, weights)
     feed = dict(zip([value.name for value in model.graph.input], inputs_but(inputs, weights), strict=True))
     for optimised in (True, False):
@@ -94,7 +93,7 @@ def inputs_but(inputs: list[np.ndarray], weights: tuple[int, ...]) -> list[np.nd
 @pytest.mark.parametrize("name", OPS)
 def test_model_passes_the_checker(name: str) -> None:
     """With shape inference through the functions."""
-    inputs, attributes = next(case for op, case, _ in CASES if op == name)
+    inputs, attributes = next(case for op, case in CASES if op == name)
     model = op_model(name, inputs, attributes)
     for value, array in zip(model.graph.output, run_op(name, inputs, attributes), strict=True):
         element = onnx.helper.np_dtype_to_tensor_dtype(array.dtype)
@@ -106,7 +105,7 @@ def test_model_passes_the_checker(name: str) -> None:
 @pytest.mark.parametrize("name", OPS)
 def test_inputs_and_attributes_are_those_of_the_pytorch_form(name: str) -> None:
     proto = next(proto for proto in function_protos() if proto.name == name)
-    assert [*proto.input, *proto.attribute] == list(inspect.signature(torch_function(name)).parameters)
+    assert [*proto.input, *proto.attribute] == list(inspect.signature(OPS[name].torch_form).parameters)
 
 
 def nodes_of(nodes: list[onnx.NodeProto]) -> Iterator[onnx.NodeProto]:
@@ -172,7 +171,7 @@ def test_functions_use_opset_18_only() -> None:
 
 def hybrid_attention_model() -> onnx.ModelProto:
     """Without any function yet."""
-    inputs, attributes = op_forms.hybrid_attention_case(np.random.default_rng(0), 2, 2, 1, 1, 6)
+    inputs, attributes = attention.hybrid_attention_case(np.random.default_rng(0), 2, 2, 1, 1, 6)
     model = op_model("HybridAttention", inputs, attributes)
     del model.functions[:]
     del model.opset_import[:]

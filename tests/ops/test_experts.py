@@ -7,9 +7,12 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from support import op_oracles
-from support.op_forms import Case, assert_close, assert_forms_agree, hybrid_moe_case, oracle, torch_form
-from support.ops_harness import run_op
+from support.ops.agreement import assert_forms_agree, oracle, torch_form
+from support.ops.arrays import Case
+from support.ops.comparison import assert_close
+from support.ops.families.experts import hybrid_moe_case
+from support.ops.oracles import experts as oracles
+from support.ops.sessions import run_op
 
 SEEDS = st.integers(0, 2**32 - 1)
 # Tokens and how many of them are boundary tokens.
@@ -24,7 +27,7 @@ def clear(case: Case) -> bool:
     inputs, attributes = case
     x, boundary, weight, bias = inputs[:4]
     gate_weight, gate_bias, expert_bias = (array.astype(np.float64) for array in inputs[GATE_WEIGHT:])
-    scores = op_oracles.expert_scores(
+    scores = oracles.expert_scores(
         x[boundary].astype(np.float64), weight, bias, gate_weight, gate_bias, expert_bias, attributes["epsilon"]
     )
     if scores.shape[1] == 1:

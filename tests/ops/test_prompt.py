@@ -1,4 +1,4 @@
-"""PromptEmbed: PyTorch form == onnxscript function == oracle."""
+"""PromptEmbed and PromptProjection: PyTorch form == onnxscript function == oracle."""
 
 from __future__ import annotations
 
@@ -7,8 +7,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from support.op_forms import assert_forms_agree, label_map, prompt_weights
-from support.ops_harness import run_op
+from support.ops.agreement import assert_forms_agree
+from support.ops.arrays import floats
+from support.ops.families.prompt import label_map, prompt_projection_case, prompt_weights
+from support.ops.sessions import run_op
 
 SEEDS = st.integers(0, 2**32 - 1)
 SIDES = st.integers(1, 6)
@@ -59,3 +61,20 @@ def test_a_pixel_changes_only_tokens_that_see_it() -> None:
     changed = {tuple(token) for token in np.argwhere(np.abs(after - before).max(2) > 1e-6).tolist()}
     assert changed <= {(2, 2), (2, 3), (3, 2), (3, 3)}
     assert (2, 2) in changed
+
+
+@SETTINGS
+@given(SEEDS, st.integers(1, 7), st.integers(1, 7), st.sampled_from([0.0, 0.3, 1.0]))
+def test_prompt_projection(seed: int, h: int, w: int, changed: float) -> None:
+    case = prompt_projection_case(np.random.default_rng(seed), h, w, changed=changed)
+    assert_forms_agree("PromptProjection", case)
+
+
+def test_prompt_projection_covers_the_grid() -> None:
+    """Without a token outside the region the background is not used."""
+    rng = np.random.default_rng(0)
+    inputs, attributes = prompt_projection_case(rng, 3, 4, 2)
+    inputs[1], inputs[2] = floats(rng, 3, 4, 2), np.zeros(2, np.int64)
+    inputs[3] = np.full(2, np.nan, np.float32)
+    x, _ = run_op("PromptProjection", inputs, attributes)
+    np.testing.assert_array_equal(x, (inputs[0] + inputs[1]).reshape(12, 2))

@@ -20,6 +20,7 @@ from hypothesis import strategies as st
 from inter2former_onnx import Segmenter
 from inter2former_onnx.errors import BundleError, EmbeddingError, Inter2FormerError
 from support.fake_bundle import bundle_id, write_fake_bundle
+from support.files import write_anew
 from support.fuzzing import fuzz
 from support.tried import tried
 
@@ -78,7 +79,7 @@ def test_mutated_manifests(intact: Path, steps: list[tuple[str, int, int]]) -> N
     for name in ("encoder.onnx", "prompt.onnx", "decoder.onnx"):
         if not (folder / name).exists():
             shutil.copy(intact / name, folder / name)
-    (folder / "manifest.json").write_text(json.dumps(document))
+    write_anew(folder / "manifest.json", json.dumps(document).encode())
     try:
         mask = Segmenter(folder, threads=1).encode(np.zeros((30, 40, 3), np.uint8)).session().click(5, 5)
     except BundleError as error:
@@ -195,7 +196,7 @@ def test_mutated_embeddings(
         for name, data, method in entries:
             archive.writestr(name, data, method)
     path = tmp_path / "mutated.npz"
-    path.write_bytes(stream.getvalue())
+    write_anew(path, stream.getvalue())
     try:
         image = segmenter.load(path)
     except EmbeddingError as error:

@@ -17,6 +17,7 @@ from inter2former_onnx import cli
 from inter2former_onnx.errors import ArgumentError, ImageError
 from inter2former_onnx.images import read_image
 from support.fake_bundle import write_fake_bundle
+from support.files import write_anew
 from support.fuzzing import fuzz
 from support.tried import tried
 
@@ -158,7 +159,7 @@ def test_any_damage_gives_a_picture_or_a_refusal(
     position %= len(data) + 1
     after = {"cut": b"", "write": noise + data[position + len(noise) :], "insert": noise + data[position:]}[kind]
     path = tmp_path / f"mutated{Path(name).suffix}"
-    path.write_bytes(data[:position] + after)
+    write_anew(path, data[:position] + after)
     try:
         found = read_image(path)
     except ImageError as error:

@@ -14,7 +14,7 @@ import pytest
 
 from inter2former_onnx.custom_ops import library
 from support.fake_bundle import write_fake_bundle
-from support.native_ops import needs_library
+from support.ops.native import needs_library
 from support.tried import tried
 
 pytestmark = needs_library

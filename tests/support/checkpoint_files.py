@@ -7,6 +7,11 @@ import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 
+import pytest
+
+from inter2former_onnx.errors import CheckpointError
+from inter2former_onnx.models.checkpoints import Limits, read_checkpoint
+
 
 def text(value: str) -> bytes:
     """BINUNICODE."""
@@ -75,6 +80,11 @@ def whole(value: bytes) -> bytes:
     return b"\x80\x02" + value + b"."
 
 
+def state(entry: bytes) -> bytes:
+    """A pickle of a state dict with one entry, "w"."""
+    return whole(mapping({"w": entry}))
+
+
 def write_archive(
     path: Path,
     data: bytes,
@@ -83,6 +93,7 @@ def write_archive(
     compression: int = zipfile.ZIP_STORED,
 ) -> Path:
     """The zip format: `data` as the pickle, `storages` by key (the three numbers of WEIGHT under "0" unless given)."""
+    path.unlink(missing_ok=True)  # as in write_anew
     with zipfile.ZipFile(path, "w", compression) as archive:
         archive.writestr("archive/data.pkl", data)
         for key, content in ({"0": WEIGHT_BYTES} if storages is None else storages).items():
@@ -97,3 +108,13 @@ def legacy(value: bytes, storages: Mapping[str, bytes], element_size: int = 4) -
     head = [pickle.dumps(part, 2) for part in (0x1950A86A20F9469CFC6C, 1001, {"little_endian": True})]
     tail = [(len(data) // element_size).to_bytes(8, "little") + data for data in storages.values()]
     return b"".join([*head, whole(value), pickle.dumps(list(storages), 2), *tail])
+
+
+def refusal(path: Path, limits: Limits | None = None) -> str:
+    """Check that the file is refused in one line that names it, and return what the line says of it."""
+    with pytest.raises(CheckpointError) as caught:
+        read_checkpoint(path, limits or Limits())
+    message = str(caught.value)
+    assert message.startswith(f"checkpoint {path} ")
+    assert "\n" not in message
+    return message.removeprefix(f"checkpoint {path} ")

@@ -2,42 +2,37 @@
 
 from __future__ import annotations
 
-from functools import cache
-
 import numpy as np
-import onnxruntime as ort
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from support.native_ops import assert_same_bits, instruction_sets, native_session, needs_library, run_session
-from support.op_forms import Case, assert_close, local_upsample_2x_case, oracle, random_box
-from support.ops_harness import run_op
+from support.ops.agreement import oracle
+from support.ops.arrays import Case, random_box
+from support.ops.comparison import assert_close
+from support.ops.families.upsampling import local_upsample_2x_case
+from support.ops.native import (
+    TOLERANCE,
+    assert_native_is_portable,
+    assert_same_bits,
+    instruction_sets,
+    native_session,
+    needs_library,
+    run_native,
+    run_session,
+)
+from support.ops.registry import OPS
+from support.ops.sessions import run_op
 
 pytestmark = needs_library
 
 NAME = "LocalUpsample2x"
-# Positions of norm_weight, norm_bias and weight.
-WEIGHTS = (6, 7, 8)
-# Relative: to the largest value of the output, or to 1.
-TOLERANCE = 1e-4
+WEIGHTS = OPS[NAME].weights
 # In and out channels: more than a vector of any instruction set, a part of one, whole groups of four, one.
 CHANNELS = [(8, 64), (5, 48), (3, 32), (7, 20), (64, 16), (4, 12), (16, 8), (6, 7), (16, 4), (3, 3), (8, 2), (4, 1)]
 # Channels of the published model's levels.
 PUBLISHED = (256, 64, 16, 4, 1)
 SETTINGS = settings(max_examples=40, deadline=None, derandomize=True)
-
-
-@cache
-def open_session(activation: int, isa: str) -> ort.InferenceSession:
-    """One session for all shapes: no input is a constant, every dimension is open."""
-    inputs, attributes = local_upsample_2x_case(np.random.default_rng(0), 0, 1, 1, (0, 0, 1, 1), 1, 1, activation)
-    return native_session(NAME, inputs, attributes, isa)
-
-
-def native(case: Case, isa: str) -> list[np.ndarray]:
-    inputs, attributes = case
-    return run_session(open_session(int(attributes["activation"]), isa), inputs)
 
 
 @pytest.mark.parametrize("isa", instruction_sets())
@@ -54,7 +49,7 @@ def test_boxes(isa: str, seed: int, channels: tuple[int, int], level: int, scale
     rng = np.random.default_rng(seed)
     h, w = (int(side) for side in rng.integers(1, 6, 2))
     case = local_upsample_2x_case(rng, level, h, w, random_box(rng, h, w), *channels, int(activation), scale)
-    assert_close(native(case, isa), run_op(NAME, *case), TOLERANCE, f"{channels}, {isa}")
+    assert_native_is_portable(NAME, case, isa)
 
 
 @pytest.mark.parametrize("isa", instruction_sets())
@@ -63,7 +58,7 @@ def test_boxes(isa: str, seed: int, channels: tuple[int, int], level: int, scale
 def test_one_token_one_row_one_column(box: tuple[int, int, int, int], channels: tuple[int, int], isa: str) -> None:
     for level in range(4):
         case = local_upsample_2x_case(np.random.default_rng(level), level, 4, 3, box, *channels, 1)
-        assert_close(native(case, isa), run_op(NAME, *case), TOLERANCE, f"level {level}")
+        assert_native_is_portable(NAME, case, isa)
 
 
 @pytest.mark.parametrize("isa", instruction_sets())
@@ -74,7 +69,7 @@ def test_mean_far_from_zero(scale: float, mean: float, channels: tuple[int, int]
     inputs, attributes = local_upsample_2x_case(np.random.default_rng(1), 1, 4, 5, (1, 0, 5, 3), *channels, 0)
     inputs[0] = inputs[0] * np.float32(scale) + np.float32(mean)
     expected = oracle(NAME, inputs, attributes)
-    assert_close(native((inputs, attributes), isa), expected, TOLERANCE, f"{scale}, {mean}")
+    assert_close(run_native(NAME, (inputs, attributes), isa), expected, TOLERANCE, f"{scale}, {mean}")
 
 
 def published(rng: np.random.Generator, level: int, tokens: int) -> Case:
@@ -97,6 +92,5 @@ def test_published_sizes(level: int, isa: str) -> None:
 @pytest.mark.parametrize("isa", instruction_sets())
 @pytest.mark.parametrize("level", range(4))
 def test_constants_and_threads_change_nothing(level: int, isa: str) -> None:
-    """Weights packed beforehand, and one, two and four threads, give the same bits."""
-    inputs, attributes = published(np.random.default_rng(level), level, 9)
-    assert_same_bits(NAME, inputs, attributes, isa, WEIGHTS)
+    """Weights packed beforehand, and any number of threads, give the same bits."""
+    assert_same_bits(NAME, published(np.random.default_rng(level), level, 9), isa)

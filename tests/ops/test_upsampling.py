@@ -9,8 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from inter2former_onnx.models.dynamic_local_upsampling import edge_terms
-from support.op_forms import Inputs, assert_forms_agree, floats, local_upsample_2x_case, norm, oracle, random_box
-from support.ops_harness import run_op
+from support.ops.agreement import assert_forms_agree, oracle
+from support.ops.arrays import Inputs, floats, norm, random_box
+from support.ops.families.upsampling import local_upsample_2x_case
+from support.ops.sessions import run_op
 
 SEEDS = st.integers(0, 2**32 - 1)
 SIDES = st.integers(1, 5)

@@ -17,10 +17,27 @@ OPSET = 18
 IR_VERSION = 9
 
 
+@cache
+def _definition(name: str) -> onnx.FunctionProto:
+    return next(proto for proto in function_protos() if proto.name == name)
+
+
+@cache
+def _with_functions(name: str) -> onnx.ModelProto:
+    """Return a model whose node calls an op, with the functions and imports that it needs and nothing else."""
+    definition = _definition(name)
+    node = onnx.helper.make_node(name, list(definition.input), list(definition.output), domain=DOMAIN)
+    imports = [onnx.helper.make_opsetid("", OPSET), onnx.helper.make_opsetid(DOMAIN, VERSION)]
+    graph = onnx.helper.make_graph([node], name, [], [])
+    model = onnx.helper.make_model(graph, opset_imports=imports, ir_version=IR_VERSION)
+    add_functions(model)
+    return model
+
+
 def op_model(
     name: str, inputs: Sequence[np.ndarray], attributes: Mapping[str, Any], constants: Sequence[int] = ()
 ) -> onnx.ModelProto:
-    """A model of one node, with the functions it needs.
+    """Make a model of one node, with the functions it needs.
 
     Args:
         name: the op's name in the domain.
@@ -28,7 +45,7 @@ def op_model(
         attributes: its attributes.
         constants: positions of the inputs that are weights of the model, whose values count.
     """
-    definition = next(proto for proto in function_protos() if proto.name == name)
+    definition = _definition(name)
     names, outputs = list(definition.input), list(definition.output)
     if len(inputs) != len(names):
         raise ValueError(f"{name}: {len(inputs)} inputs given, expected {len(names)}: {', '.join(names)}")
@@ -46,16 +63,16 @@ def op_model(
         [onnx.helper.make_empty_tensor_value_info(label) for label in outputs],
         [onnx.numpy_helper.from_array(inputs[position], names[position]) for position in constants],
     )
-    imports = [onnx.helper.make_opsetid("", OPSET), onnx.helper.make_opsetid(DOMAIN, VERSION)]
-    model = onnx.helper.make_model(graph, opset_imports=imports, ir_version=IR_VERSION)
-    add_functions(model)
+    model = onnx.ModelProto()
+    model.CopyFrom(_with_functions(name))
+    model.graph.CopyFrom(graph)
     return model
 
 
 def session(
     model: onnx.ModelProto, ops: str = "portable", optimised: bool = True, threads: int = 2
 ) -> ort.InferenceSession:
-    """A session of `model`.
+    """Open a session of `model`.
 
     Args:
         model: as `op_model` makes it.
@@ -70,6 +87,8 @@ def session(
     options.intra_op_num_threads = threads
     # Warnings about unused weights and the like say nothing here.
     options.log_severity_level = 3
+    # Many sessions live at once; their threads would take turns in waiting busily for work.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     level = ort.GraphOptimizationLevel
     options.graph_optimization_level = level.ORT_ENABLE_ALL if optimised else level.ORT_DISABLE_ALL
     if ops == "native":

@@ -1,0 +1,1 @@
+"""What the tests of the ops share: inputs, oracles, and running an op in all its forms."""
