@@ -13,9 +13,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from machine import describe
+from harness.machine import describe
+from harness.targets import Mask, spread
+from harness.timing import interleaved
 from numpy.typing import NDArray
-from timing import interleaved
 
 from inter2former_onnx import EncodedImage, Segmenter
 from inter2former_onnx.evaluation.metrics import iou
@@ -25,8 +26,6 @@ from inter2former_onnx.training.evaluation_targets import EvaluationTarget, read
 
 CLICKS = 5
 SHOWN = (1, 3, 5)  # clicks after which the table says something
-
-Mask = NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
@@ -66,13 +65,8 @@ def main() -> int:
     return 0
 
 
-def spread(targets: list[EvaluationTarget], count: int) -> list[EvaluationTarget]:
-    """At most `count` of them, evenly spread over the list."""
-    return targets[:: max(1, -(-len(targets) // count))]
-
-
 def compared(first: Segmenter, second: Segmenter, targets: list[EvaluationTarget]) -> Overlaps:
-    """Both bundles on the same targets."""
+    """Click both bundles towards the same targets."""
     values: list[list[list[float]]] = [[], [], []]
     for target in progress(targets, "compare"):
         images = [segmenter.encode(target.image) for segmenter in (first, second)]
@@ -86,7 +80,11 @@ def compared(first: Segmenter, second: Segmenter, targets: list[EvaluationTarget
 
 
 def played(image: EncodedImage, target: Mask) -> tuple[list[tuple[int, int, bool] | None], list[Mask]]:
-    """A session towards the target: its clicks (x, y, positive; None where nothing is left to say), and its masks."""
+    """Play a session towards the target.
+
+    Returns:
+        Its clicks (x, y, positive; None where nothing is left to say), and its masks.
+    """
     session = image.session()
     clicks: list[tuple[int, int, bool] | None] = []
     masks: list[Mask] = []
@@ -98,7 +96,7 @@ def played(image: EncodedImage, target: Mask) -> tuple[list[tuple[int, int, bool
 
 
 def print_overlaps(overlaps: Overlaps) -> None:
-    """A line per comparison."""
+    """Print a line per comparison."""
     print(f"mean IoU on {len(overlaps.first)} targets after {', '.join(map(str, SHOWN))} clicks")
     rows = (("first with target", "first"), ("second with target", "second"), ("second with first", "between"))
     for label, name in rows:

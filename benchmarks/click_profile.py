@@ -18,9 +18,10 @@ from pathlib import Path
 from unittest.mock import patch
 
 import onnxruntime as ort
-from click_latency import bundle_for, click_dense, click_engine, encoded
-from machine import describe, gemm_rate
-from scenarios import later_click
+from harness.bundles import bundle_for, encoded
+from harness.clicks import click_dense, click_engine
+from harness.machine import describe, gemm_rate
+from harness.scenarios import later_click
 
 from inter2former_onnx import Segmenter
 from inter2former_onnx.evaluation.report import table
@@ -51,7 +52,7 @@ def main() -> int:
 
 
 def row(name: str, dynamic: float, dense: float, large: float, whole: dict[str, float]) -> list[str]:
-    """A line of the table; times in seconds."""
+    """Make a line of the table; times in seconds."""
     share = f"{dynamic / sum(whole.values()):.0%}"
     growth = [f"{other / dynamic:.2f} x" if dynamic else "" for other in (dense, large)]
     shown = [f"{1e3 * seconds:.2f}" for seconds in (dynamic, dense, large)]
@@ -59,7 +60,11 @@ def row(name: str, dynamic: float, dense: float, large: float, whole: dict[str, 
 
 
 def profiled(config: str, size: int, dense: bool, threads: int, rounds: int) -> dict[str, float]:
-    """Seconds by op of the decoder in one click: medians of each node over the rounds, summed."""
+    """Profile the decoder in one click.
+
+    Returns:
+        Seconds by op: medians of each node over the rounds, summed.
+    """
     folder = bundle_for(config, size)
     case = later_click(size, SHARE)
     with tempfile.TemporaryDirectory() as traces:
@@ -84,7 +89,7 @@ def profiled(config: str, size: int, dense: bool, threads: int, rounds: int) -> 
 
 
 def by_op(events: list[dict], rounds: int) -> dict[str, float]:
-    """A trace's node times, in seconds, as `profiled` returns them."""
+    """Sum a trace's node times by op, in seconds, as `profiled` returns them."""
     nodes: dict[tuple[str, str], list[float]] = defaultdict(list)
     for event in events:
         if event.get("cat") == "Node" and event["name"].endswith("_kernel_time"):

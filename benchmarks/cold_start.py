@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import argparse
 import json
-import re
 import time
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+from harness.memory import peak_memory
 from numpy.typing import NDArray
 
 Image = NDArray[np.uint8]
@@ -41,7 +41,7 @@ def main() -> int:
 
 
 def opened(kind: str, folder: Path, threads: int) -> Opened:
-    """The model, open."""
+    """Open the model."""
     if kind == "engine":
         return open_engine(folder, threads)
     if kind == "sam-onnx":
@@ -59,7 +59,7 @@ def opened(kind: str, folder: Path, threads: int) -> Opened:
 
 
 def open_engine(folder: Path, threads: int) -> Opened:
-    """This project's engine."""
+    """Open this project's engine."""
     from inter2former_onnx import Segmenter
 
     segmenter = Segmenter(folder, threads=threads)
@@ -72,10 +72,10 @@ def open_engine(folder: Path, threads: int) -> Opened:
 
 
 def open_modules(folder: Path, compile_them: bool) -> Opened:
-    """This project's PyTorch modules; the image has the size of their input."""
+    """Open this project's PyTorch modules; the image has the size of their input."""
     import torch
     from comparison.compiled import compiled
-    from scenarios import first_click
+    from harness.scenarios import first_click
 
     from inter2former_onnx.models import Inter2Former, ModelConfig, load_state_dict, read_checkpoint
     from inter2former_onnx.runtime.bundle import read_manifest
@@ -99,7 +99,7 @@ def open_modules(folder: Path, compile_them: bool) -> Opened:
 
 
 def open_sam(model: object) -> Opened:
-    """A SAM-family model: a SamOnnx or a SamTorch, whose module the other one's start must not import."""
+    """Take a SAM-family model: a SamOnnx or a SamTorch, whose module the other one's start must not import."""
 
     def encode(image: Image) -> Callable[[], object]:
         features = model.encode(image)  # type: ignore[attr-defined]
@@ -107,13 +107,6 @@ def open_sam(model: object) -> Opened:
         return lambda: model.click(features, middle, None)  # type: ignore[attr-defined]
 
     return encode
-
-
-def peak_memory() -> int:
-    """In bytes. Not getrusage's ru_maxrss: that begins with the size of the process that started this one."""
-    found = re.search(r"VmHWM:\s+(\d+) kB", Path("/proc/self/status").read_text(encoding="ascii"))
-    assert found is not None  # Linux always tells
-    return 1024 * int(found[1])
 
 
 if __name__ == "__main__":

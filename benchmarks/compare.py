@@ -18,7 +18,7 @@ from comparison.measurements import Section, kept_section
 from comparison.plan import Plan, full_plan, quick_plan
 from comparison.report import write_report
 from comparison.sections import Sections
-from machine import describe, gemm_rate
+from harness.machine import describe, gemm_rate
 
 from inter2former_onnx.progress import progress
 from inter2former_onnx.runtime.processors import usable_processors
@@ -37,7 +37,7 @@ def main() -> int:
 
 
 def measure(plan: Plan) -> dict[str, Section]:
-    """All sections, those of an earlier run included."""
+    """Measure all sections, but for those kept from an earlier run."""
     os.environ["TORCHINDUCTOR_CACHE_DIR"] = str(plan.compiled.resolve())
     load = os.getloadavg()[0]
     machine = described(plan.threads)
@@ -61,7 +61,7 @@ def measure(plan: Plan) -> dict[str, Section]:
 
 
 def described(threads: int) -> list[str]:
-    """Lines on the machine and what runs on it."""
+    """Describe the machine and what runs on it, in lines."""
     packages = ", ".join(f"{name} {version(name)}" for name in ("torch", "transformers"))
     rate = f"{gemm_rate(threads):.0f} GFLOP/s in onnxruntime's float32 matrix product"
     return [*describe(threads), packages, rate]

@@ -11,7 +11,7 @@ import argparse
 from pathlib import Path
 
 import numpy as np
-from bundle_against_bundle import Mask, spread
+from harness.targets import Mask, spread
 from numpy.typing import NDArray
 
 from inter2former_onnx import EncodedImage, Segmenter
@@ -45,7 +45,11 @@ def main() -> int:
 
 
 def compared(image: EncodedImage, target: Mask) -> list[tuple[float, float, float]]:
-    """One session: IoU of dynamic with dense mask, of dynamic with target, of dense with target, after each click."""
+    """Play one session.
+
+    Returns:
+        IoU of dynamic with dense mask, of dynamic with target, of dense with target, after each click.
+    """
     session = image.session(enforce_clicks=False, drop_islands=False)
     mask = np.zeros_like(target)
     rows: list[tuple[float, float, float]] = []
@@ -64,7 +68,7 @@ def compared(image: EncodedImage, target: Mask) -> list[tuple[float, float, floa
 
 
 def dense_mask(image: EncodedImage, labels: NDArray[np.uint8]) -> Mask:
-    """The mask of a label map with every token a boundary token and the whole map drawn."""
+    """Decode a label map with every token a boundary token and the whole map drawn."""
     logits, box = image.segmenter.decode(image, labels, dense=True)
     return image.geometry.mask(logits, logits > 0, box, image.segmenter.manifest.outside_logit)
 

@@ -19,26 +19,24 @@ from pathlib import Path
 import numpy as np
 import onnxruntime as ort
 import torch
-from encoder_graphs import PARTS, graph_file, naive_encoder, part_graph
-from machine import describe, gemm_rate
-from timing import Times, interleaved
-from work import encoder_gflop
+from harness.bundles import FOLDER, bundle_for
+from harness.encoder_graphs import PARTS, graph_file, naive_encoder, part_graph
+from harness.machine import describe, gemm_rate
+from harness.timing import Times, interleaved
+from harness.work import encoder_gflop
 
 from inter2former_onnx import Segmenter
 from inter2former_onnx.custom_ops import library
-from inter2former_onnx.export import export_bundle
 from inter2former_onnx.models import Inter2Former, load_config, load_state_dict, read_checkpoint
 from inter2former_onnx.runtime.graph import session_options
 
-SEED = 7
-FOLDER = Path("build/bench")
 PRECISIONS = ("float32", "int8")
 CONTESTANTS = (*PRECISIONS, "naive", "torch")
 
 PEAK = """
 import sys
 import numpy as np
-from cold_start import peak_memory
+from harness.memory import peak_memory
 from inter2former_onnx import Segmenter
 side = int(sys.argv[2])
 image = np.random.default_rng(0).integers(0, 256, (side, side, 3), dtype=np.uint8)
@@ -99,22 +97,18 @@ class Bench:
         self.inputs = rng.standard_normal((1, 3, size, size), dtype=np.float32)
 
     def bundle(self, precision: str) -> Path:
-        """The random-weights bundle of a precision."""
-        folder = FOLDER / (self.name if precision == "float32" else f"{self.name}-{precision}")
-        if not (folder / "manifest.json").is_file():
-            print(f"exporting {folder} ...", file=sys.stderr)
-            export_bundle(folder, config=self.config, random_weights=SEED, size=self.size, precision=precision)
-        return folder
+        """Export the random-weights bundle of a precision, unless it is there."""
+        return bundle_for(self.config, self.size, precision)
 
     @cache  # noqa: B019  (there is one Bench)
     def model(self) -> Inter2Former:
-        """The PyTorch modules with the bundle's weights."""
+        """Load the PyTorch modules with the bundle's weights."""
         model = Inter2Former(load_config(self.config)).eval().requires_grad_(False)
         load_state_dict(model, read_checkpoint(self.bundle("float32") / "checkpoint.pth"), "checkpoint.pth")
         return model
 
     def graph(self, name: str) -> Path:
-        """The naive encoder, or a part: "PART, PRECISION"."""
+        """Export the naive encoder ("naive") or a part ("PART, PRECISION"), unless it is there."""
         path = FOLDER / f"{self.name}-graphs" / f"{name.replace(', ', '-').replace(' ', '_')}.onnx"
         if name == "naive":
             return graph_file(path, lambda: naive_encoder(self.model()))
@@ -122,7 +116,7 @@ class Bench:
         return graph_file(path, lambda: part_graph(self.model(), part, precision))
 
     def part_names(self) -> list[str]:
-        """The parts, and the one that differs with the precision twice."""
+        """Name the parts; the one that differs with the precision comes twice."""
         return [f"{part}, float32" for part in PARTS] + ["ViT, int8"]
 
     def prepare(self) -> None:
@@ -133,7 +127,7 @@ class Bench:
             self.graph(name)
 
     def contestants(self, names: list[str]) -> dict[str, Callable[[], object]]:
-        """Whole encodings."""
+        """Prepare whole encodings, by contestant."""
         made: dict[str, Callable[[], object]] = {}
         for name in names:
             if name in PRECISIONS:
@@ -146,16 +140,21 @@ class Bench:
         return made
 
     def encode_torch(self) -> object:
-        """Our PyTorch modules in eager mode."""
+        """Encode with our PyTorch modules in eager mode."""
         with torch.inference_mode():
             return self.model().encode(self.model().preprocess(torch.from_numpy(self.image)))
 
     def parts(self) -> dict[str, Callable[[], object]]:
-        """The encoder's parts by themselves."""
+        """Prepare the encoder's parts by themselves."""
         return {name: self.run(name, ops=True) for name in self.part_names()}
 
     def run(self, name: str, ops: bool) -> Callable[[], object]:
-        """A graph in a session of its own."""
+        """Open a graph in a session of its own and prepare its run.
+
+        Args:
+            name: as for `graph`.
+            ops: whether it needs the ops of this project.
+        """
         options = session_options(self.threads)
         if ops:
             library.register(options)
@@ -165,14 +164,14 @@ class Bench:
         return lambda: session.run(None, feed)
 
     def peak(self, precision: str) -> float:
-        """Peak resident memory, in MB, of a process that opens the bundle and encodes one image."""
+        """Measure the peak resident memory, in MB, of a process that opens the bundle and encodes one image."""
         command = [sys.executable, "-c", PEAK, str(self.bundle(precision).resolve()), str(self.size), str(self.threads)]
         done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=Path(__file__).parent)
         return int(done.stdout) / 2**20
 
 
 def print_ratios(times: dict[str, Times], gflop: float, rate: float) -> None:
-    """Whole encodings against each other."""
+    """Print whole encodings against each other."""
     print(f"\nencoding an image: {gflop:.0f} GFLOP")
     labels = {"naive": "naive export, float32", "torch": "PyTorch modules, eager"}
     for name, t in times.items():
@@ -187,7 +186,7 @@ def print_ratios(times: dict[str, Times], gflop: float, rate: float) -> None:
 
 
 def print_parts(parts: dict[str, Times], gflop: dict[str, float], rate: float) -> None:
-    """The parts, with what they reach."""
+    """Print the parts, with what they reach."""
     print("\nparts, each by itself")
     for name, t in parts.items():
         part = name.split(", ")[0]

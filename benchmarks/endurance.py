@@ -24,11 +24,16 @@ PARTS = 10
 
 
 def resident_mib() -> float:
+    """Read this process's resident memory, in MiB."""
     return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 2**20
 
 
 def measure(args: argparse.Namespace) -> tuple[list[float], list[float]]:
-    """Median resident memory (MiB) and median seconds of a click in every tenth of the run."""
+    """Click, one session after another.
+
+    Returns:
+        Median resident memory (MiB) and median seconds of a click in every tenth of the run.
+    """
     segmenter = Segmenter(args.bundle, threads=args.threads)
     rng = np.random.default_rng(0)
     memory: list[float] = []
@@ -52,6 +57,7 @@ def measure(args: argparse.Namespace) -> tuple[list[float], list[float]]:
 
 
 def main() -> int:
+    """Parse arguments, measure, print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("bundle", type=Path)
     parser.add_argument("--sessions", type=int, default=200)

@@ -12,7 +12,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from click_latency import bundle_for
+from harness.bundles import bundle_for
 
 from inter2former_onnx.runtime.bundle import read_manifest
 
@@ -37,7 +37,7 @@ class Start:
 
 
 def starts(plan: Plan) -> dict[str, Start]:
-    """By contestant."""
+    """Say how each contestant is started, by its name."""
     bundle = bundle_for(plan.config, plan.size)
     found = {
         REFERENCE: Start("engine", bundle, plan.size),
@@ -55,7 +55,7 @@ def starts(plan: Plan) -> dict[str, Start]:
 
 
 def cold_starts(plan: Plan) -> tuple[list[Measurement], list[str]]:
-    """Times and peak memory of all starts, and notes on those that failed."""
+    """Measure times and peak memory of all starts; notes tell of those that failed."""
     runs: dict[str, dict[str, list[float]]] = {metric: {} for metric in (*STAGES, "peak memory")}
     failed: dict[str, str] = {}
     contestants = starts(plan)
@@ -98,12 +98,15 @@ def cold_starts(plan: Plan) -> tuple[list[Measurement], list[str]]:
 
 
 def started(start: Start, threads: int, cache: str | None) -> tuple[float, float, float, float]:
-    """Seconds from the process's start to each of STAGES, and its peak memory in MB.
+    """Start a contestant once.
 
     Args:
         start: what to start.
         threads: of the contestant.
         cache: folder for this project's cached graph, in place of the bundle's.
+
+    Returns:
+        Seconds from the process's start to each of STAGES, and its peak memory in MB.
     """
     environment = {**os.environ, "INTER2FORMER_OPS": start.ops}
     environment.pop("INTER2FORMER_CACHE", None)
@@ -119,7 +122,7 @@ def started(start: Start, threads: int, cache: str | None) -> tuple[float, float
 
 
 def sizes_on_disk(plan: Plan) -> list[Measurement]:
-    """In 10^6 bytes."""
+    """Measure what has to lie on disk, in 10^6 bytes."""
     bundle = bundle_for(plan.config, plan.size)
     ours = float(bundle_bytes(bundle))
     checkpoint = (bundle / "checkpoint.pth").stat().st_size
@@ -133,7 +136,7 @@ def sizes_on_disk(plan: Plan) -> list[Measurement]:
 
 
 def bundle_bytes(bundle: Path) -> int:
-    """What a bundle's graphs need; neither the random checkpoint beside them nor the cache belongs to them."""
+    """Count the bytes of a bundle's graphs; neither the random checkpoint beside them nor the cache belongs to them."""
     graphs = {graph.file for graph in read_manifest(bundle).graphs.values()}
     files = [bundle / "manifest.json", *(file for graph in graphs for file in bundle.glob(f"{graph}*"))]
     return sum(file.stat().st_size for file in files)

@@ -16,7 +16,7 @@ Decode = Callable[[ImageFeatures, Tensor], tuple[Tensor, Any]]
 
 
 def compiled(model: Inter2Former) -> tuple[Encode, Decode]:
-    """The model's `encode` and `decode`; calls compile them.
+    """Wrap the model's `encode` and `decode` so that calls compile them.
 
     Box and tokens have another size at every click, so the decoder's shapes are compiled as variables, once for all.
     """

@@ -19,7 +19,7 @@ class Loss:
 
 
 def losses(measurements: Sequence[Measurement]) -> list[Loss]:
-    """Every quantity in which a variant or a peer needs less than the reference, the largest losses first."""
+    """Find every quantity in which a variant or a peer needs less than the reference, the largest losses first."""
     found = []
     for measurement in measurements:
         for name in measurement.runs:

@@ -10,8 +10,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-# timing.py lies beside this package and is a script's neighbour, not a package's.
-from timing import Times
+from harness.timing import Times
 
 from inter2former_onnx.runtime.files import write_file
 
@@ -35,7 +34,7 @@ class Measurement:
     x: float | None = None
 
     def median(self, name: str) -> float:
-        """In the unit."""
+        """Compute the median of a contestant's runs, in the unit."""
         return statistics.median(self.runs[name])
 
 
@@ -58,7 +57,7 @@ class Ratio:
 
 
 def ratio(measurement: Measurement, numerator: str, denominator: str) -> Ratio:
-    """`numerator` over `denominator`."""
+    """Compute `numerator` over `denominator`, both names of contestants."""
     above, below = measurement.runs[numerator], measurement.runs[denominator]
     if len(above) != len(below):
         return Ratio(statistics.median(above) / statistics.median(below), None)
@@ -91,14 +90,14 @@ class Section:
     measurements: list[Measurement] = field(default_factory=list)
 
     def write(self, folder: Path) -> None:
-        """Keep it; the file appears whole."""
+        """Write it to NAME.json in the folder; the file appears whole."""
         folder.mkdir(parents=True, exist_ok=True)
         text = json.dumps(asdict(self), indent=1) + "\n"
         write_file(folder / f"{self.name}.json", lambda stream: stream.write(text.encode()))
 
 
 def read_section(path: Path) -> Section:
-    """What `Section.write` wrote."""
+    """Read what `Section.write` wrote."""
     fields = json.loads(path.read_text(encoding="utf-8"))
     measurements = [
         Measurement(m["metric"], m["unit"], {name: tuple(runs) for name, runs in m["runs"].items()}, m["x"])
@@ -108,7 +107,7 @@ def read_section(path: Path) -> Section:
 
 
 def kept_section(folder: Path, name: str, settings: Mapping[str, Any]) -> Section | None:
-    """A section of an earlier run with equal settings, if there is one."""
+    """Read a section of an earlier run with equal settings, if there is one."""
     path = folder / f"{name}.json"
     if not path.is_file():
         return None

@@ -50,7 +50,12 @@ class Plan:
 
 
 def full_plan(threads: int, processors: int) -> Plan:
-    """What the committed report is made of."""
+    """Plan what the committed report is made of.
+
+    Args:
+        threads: of every contestant.
+        processors: of the machine, for the plot over threads.
+    """
     return Plan(
         name="full",
         work=Path("build/compare"),
@@ -72,7 +77,7 @@ def full_plan(threads: int, processors: int) -> Plan:
 
 
 def quick_plan() -> Plan:
-    """Tiny models on one thread, too few rounds to say anything."""
+    """Plan a trial: tiny models on one thread, too few rounds to say anything."""
     return Plan(
         name="quick",
         work=Path("build/compare-quick"),
@@ -94,6 +99,6 @@ def quick_plan() -> Plan:
 
 
 def _powers(processors: int) -> tuple[int, ...]:
-    """1, 2, 4, ... and the number of processors."""
+    """Count 1, 2, 4, ... and the number of processors."""
     counts = [2**power for power in range(processors.bit_length()) if 2**power < processors]
     return (*counts, processors)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from timing import Times
+from harness.timing import Times
 
 from .contestants import CONTESTANTS
 from .measurements import Measurement
@@ -76,7 +76,7 @@ def draw(plot: Plot, measurements: Sequence[Measurement], path: Path) -> None:
 
 
 def _lines(axes: Any, measurements: Sequence[Measurement]) -> None:
-    """A line a contestant: medians, with quartiles as bars."""
+    """Draw a line a contestant: medians, with quartiles as bars."""
     for name in dict.fromkeys(name for m in measurements for name in m.runs):
         points = [(m.x, Times(m.runs[name])) for m in measurements if name in m.runs]
         places = [x for x, _ in points]
@@ -90,7 +90,7 @@ def _lines(axes: Any, measurements: Sequence[Measurement]) -> None:
 
 
 def _bars(axes: Any, measurements: Sequence[Measurement]) -> None:
-    """A bar a measurement, its parts in a row."""
+    """Draw a bar a measurement, its parts in a row."""
     names = list(dict.fromkeys(name for m in measurements for name in m.runs))
     left = [0.0] * len(measurements)
     for name in names:

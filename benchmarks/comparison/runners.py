@@ -7,18 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from click_latency import (
-    ORIGINAL,
-    bundle_for,
-    click_dense,
-    click_engine,
-    click_torch,
-    encoded,
-    open_segmenter,
-    photograph,
-    torch_yardstick,
-)
-from scenarios import Scenario
+from harness.bundles import ORIGINAL, bundle_for, encoded, open_segmenter, photograph
+from harness.clicks import click_dense, click_engine, click_torch, torch_yardstick
+from harness.scenarios import Scenario
 
 from inter2former_onnx.runtime import EncodedImage
 
@@ -48,7 +39,7 @@ class Runner:
 
 
 def engine_runners(config: str, size: int, threads: int) -> dict[str, Runner]:
-    """This project's engine: native ops, portable ops, and dense tokens with native ops."""
+    """Load this project's engine: native ops, portable ops, and dense tokens with native ops."""
     folder = bundle_for(config, size)
     native, portable = (open_segmenter(folder, ops, threads) for ops in ("native", "portable"))
     image, photo = encoded(folder, native), photograph(ORIGINAL)
@@ -61,7 +52,7 @@ def engine_runners(config: str, size: int, threads: int) -> dict[str, Runner]:
 
 
 def torch_runners(config: str, size: int, threads: int) -> dict[str, Runner]:
-    """This project's PyTorch modules, eager and compiled."""
+    """Load this project's PyTorch modules, eager and compiled."""
     folder = bundle_for(config, size)
     image = encoded(folder, open_segmenter(folder, "native", threads))
     model, features = torch_yardstick(folder, image)
@@ -83,7 +74,7 @@ def torch_runners(config: str, size: int, threads: int) -> dict[str, Runner]:
 
 
 def sam_runners(name: str, shape: SamShape, threads: int, torch_too: bool = True) -> dict[str, Runner]:
-    """A SAM-family model in onnxruntime, and in PyTorch."""
+    """Load a SAM-family model in onnxruntime, and in PyTorch unless `torch_too` is false."""
     folder = peer_folder(name, shape)
     runners = {f"{name}_onnx": sam_runner(SamOnnx(folder, threads), shape.size)}
     if torch_too:
@@ -92,7 +83,7 @@ def sam_runners(name: str, shape: SamShape, threads: int, torch_too: bool = True
 
 
 def sam_runner(model: SamOnnx | SamTorch, size: int) -> Runner:
-    """A loaded model with an encoded image and a previous mask."""
+    """Prepare a loaded model: it encodes an image and has a previous mask."""
     photo = photograph(size)
     first = np.array([[size / 2, size / 2, 1]], np.float32)
     # Each model takes its own features; which kind they are is its affair.
@@ -108,7 +99,7 @@ def sam_runner(model: SamOnnx | SamTorch, size: int) -> Runner:
 
 
 def all_runners(plan: Plan) -> dict[str, Runner]:
-    """Every contestant that takes turns in one process."""
+    """Load every contestant that takes turns in one process."""
     torch.set_num_threads(plan.threads)
     runners = engine_runners(plan.config, plan.size, plan.threads)
     runners["tiny"] = engine_runners(plan.tiny_config, plan.tiny_size, plan.threads)[REFERENCE]

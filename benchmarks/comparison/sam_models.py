@@ -70,7 +70,7 @@ QUICK_SHAPES = {
 
 
 def build(shape: SamShape) -> nn.Module:
-    """The transformers model, ready for inference."""
+    """Build the transformers model with random weights, ready for inference."""
     from transformers import Sam2Config, Sam2Model, SamConfig, SamModel
 
     torch.manual_seed(SEED)
@@ -88,7 +88,7 @@ def build(shape: SamShape) -> nn.Module:
 
 
 def load(kind: str, folder: Path) -> nn.Module:
-    """The model that `save_pretrained` wrote."""
+    """Load the model that `save_pretrained` wrote."""
     from transformers import Sam2Model, SamModel
 
     model: nn.Module = (SamModel if kind == "sam" else Sam2Model).from_pretrained(folder)
@@ -96,7 +96,7 @@ def load(kind: str, folder: Path) -> nn.Module:
 
 
 def peer_folder(name: str, shape: SamShape) -> Path:
-    """Where a model lies: `torch/` as transformers saves it, `encoder.onnx` and `decoder.onnx`. Made once."""
+    """Make a model's folder, once: `torch/` as transformers saves it, `encoder.onnx` and `decoder.onnx`."""
     folder = FOLDER / f"{name}-{shape.size}"
     finished = folder / "finished"
     if not finished.is_file():
@@ -110,7 +110,7 @@ def peer_folder(name: str, shape: SamShape) -> Path:
 
 
 class Encoder(nn.Module):
-    """uint8 [S, S, 3] to what the decoder takes: [1, 256, S/16, S/16], for SAM 2 after two finer maps."""
+    """Turns uint8 [S, S, 3] into what the decoder takes: [1, 256, S/16, S/16], for SAM 2 after two finer maps."""
 
     def __init__(self, model: Any) -> None:
         super().__init__()
@@ -126,7 +126,7 @@ class Encoder(nn.Module):
 
 
 class Decoder(nn.Module):
-    """All clicks so far and the previous mask to the mask.
+    """Turns all clicks so far and the previous mask into the mask.
 
     Takes points float32 [1, 1, N, 2] (x, y in pixels), labels int64 [1, 1, N] (1 or 0), the previous logits float32
     [1, 1, S/4, S/4], float32 [1] whether they count, and the encoder's features. Gives the mask, bool [S, S], and the
@@ -158,7 +158,7 @@ class Decoder(nn.Module):
 
 
 def example_prompt(size: int, clicks: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Inputs of a decoder for tracing: so many clicks, no previous mask."""
+    """Make inputs of a decoder for tracing: so many clicks, no previous mask."""
     points = torch.full((1, 1, clicks, 2), size / 2)
     labels = torch.ones((1, 1, clicks), dtype=torch.int64)
     return points, labels, torch.zeros((1, 1, size // 4, size // 4)), torch.zeros(1)
@@ -201,7 +201,7 @@ def export(model: nn.Module, size: int, folder: Path) -> None:
 
 @contextlib.contextmanager
 def quiet() -> Iterator[None]:
-    """The exporter and transformers talk about themselves."""
+    """Silence the exporter and transformers, which talk about themselves."""
     loggers = [logging.getLogger(name) for name in ("torch.onnx", "onnxscript", "onnx_ir", "transformers")]
     levels = [logger.level for logger in loggers]
     with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):

@@ -24,14 +24,14 @@ class SamOnnx:
         self._names = [given.name for given in self._decoder.get_inputs()]
 
     def encode(self, image: NDArray[np.uint8]) -> Features:
-        """uint8 [S, S, 3]."""
+        """Encode an image, uint8 [S, S, 3]."""
         features: Features = self._encoder.run(None, {"image": image})
         return features
 
     def click(
         self, features: Features, clicks: NDArray[np.float32], previous: NDArray[np.float32] | None
     ) -> tuple[NDArray[np.bool_], NDArray[np.float32]]:
-        """All clicks so far to a mask.
+        """Turn all clicks so far into a mask.
 
         Args:
             features: of the image.
@@ -39,7 +39,7 @@ class SamOnnx:
             previous: logits float32 [1, 1, S/4, S/4] of the click before; None at the first.
 
         Returns:
-            the mask, bool [S, S], and its logits as `previous` takes them.
+            The mask, bool [S, S], and its logits as `previous` takes them.
         """
         side = 4 * features[-1].shape[-1]
         given = [

@@ -22,7 +22,7 @@ class SamTorch:
 
     @torch.inference_mode()
     def encode(self, image: NDArray[np.uint8]) -> Features:
-        """uint8 [S, S, 3]."""
+        """Encode an image, uint8 [S, S, 3]."""
         features: Features = self._encoder(torch.from_numpy(image))
         return features
 
@@ -30,7 +30,7 @@ class SamTorch:
     def click(
         self, features: Features, clicks: NDArray[np.float32], previous: NDArray[np.float32] | None
     ) -> tuple[NDArray[np.bool_], NDArray[np.float32]]:
-        """See SamOnnx.click."""
+        """Turn all clicks so far into a mask, as SamOnnx.click does."""
         side = 4 * features[-1].shape[-1]
         mask, logits = self._decoder(
             torch.from_numpy(np.ascontiguousarray(clicks[None, None, :, :2])),

@@ -6,9 +6,10 @@ from collections.abc import Callable, Iterable, Mapping
 from functools import cache, partial
 from time import perf_counter
 
-from click_latency import bundle_for, encoded, open_segmenter, stage_calls
-from scenarios import Scenario, first_click, later_click, object_clicks
-from timing import Times, calls, interleaved
+from harness.bundles import bundle_for, encoded, open_segmenter
+from harness.clicks import stage_calls
+from harness.scenarios import Scenario, first_click, later_click, object_clicks
+from harness.timing import Times, calls, interleaved
 
 from .cold_starts import cold_starts, sizes_on_disk
 from .contestants import CONTESTANTS, REFERENCE
@@ -48,14 +49,14 @@ class Sections:
         self._runners = cache(partial(all_runners, plan))
 
     def encode(self) -> Measured:
-        """Encoding the photograph."""
+        """Time encoding the photograph."""
         contestants = {name: runner.encode for name, runner in self._runners().items() if runner.encode is not None}
         working, notes = tried(contestants, "encoding")
         times = interleaved(working, self.plan.encode_rounds, warm_up=1, runs_per_turn=1)
         return [measurement("encoding", times)], notes
 
     def clicks(self) -> Measured:
-        """The first click, and later ones on objects of several sizes."""
+        """Time the first click, and later ones on objects of several sizes."""
         first, first_notes = self._click("first click", first_click, 1, self._runners())
         measurements, notes = [first], first_notes
         for share in SHARES:
@@ -67,7 +68,7 @@ class Sections:
         return measurements, notes
 
     def object(self) -> Measured:
-        """All clicks of an object, one after another."""
+        """Time all clicks of an object, one after another."""
         rounds = self.plan.object_rounds
         contestants: dict[str, Call] = {}
         for name, runner in self._runners().items():
@@ -80,7 +81,7 @@ class Sections:
         return [measurement(f"{CLICKS} clicks", times)], notes
 
     def stages(self) -> Measured:
-        """The parts of this project's click."""
+        """Time the parts of this project's click."""
         folder = bundle_for(self.plan.config, self.plan.size)
         image = encoded(folder, open_segmenter(folder, "native", self.plan.threads))
         scenarios = [first_click(self.plan.size), *(later_click(self.plan.size, share) for share in SHARES)]
@@ -91,30 +92,30 @@ class Sections:
         return found, []
 
     def object_size(self) -> Measured:
-        """A later click over the object's size."""
+        """Time a later click over the object's size."""
         runners = without_torch(self._runners())
         return self._scaling((100 * share, share, runners) for share in self.plan.object_shares)
 
     def resolution(self) -> Measured:
-        """A later click over the size of the model's input."""
+        """Time a later click over the size of the model's input."""
         # Nothing after this needs them, and they hold gigabytes.
         self._runners.cache_clear()
         config, threads = self.plan.config, self.plan.threads
         return self._scaling((size, SHARE, engine_runners(config, size, threads)) for size in self.plan.sizes)
 
     def threads(self) -> Measured:
-        """A later click over the number of threads."""
+        """Time a later click over the number of threads."""
         return self._scaling((count, SHARE, self._onnx_runners(count)) for count in self.plan.thread_counts)
 
     def _onnx_runners(self, threads: int) -> dict[str, Runner]:
-        """All that run in onnxruntime, on so many threads."""
+        """Load all that run in onnxruntime, on so many threads."""
         runners = engine_runners(self.plan.config, self.plan.size, threads)
         for name, shape in self.plan.shapes.items():
             runners.update(sam_runners(name, shape, threads, torch_too=False))
         return runners
 
     def _scaling(self, places: Iterable[tuple[float, float, Mapping[str, Runner]]]) -> Measured:
-        """A later click at every place of an axis: (where on it, the object's share, who)."""
+        """Time a later click at every place of an axis: (where on it, the object's share, who)."""
         measurements, notes = [], []
         for x, share, runners in places:
             made, more = self._click(f"{x:.0f}", partial(later_click, share=share), LATER, runners, x)
@@ -125,7 +126,7 @@ class Sections:
     def _click(
         self, metric: str, situation: Situation, number: int, runners: Mapping[str, Runner], x: float | None = None
     ) -> tuple[Measurement, list[str]]:
-        """One kind of click, all runners in turn."""
+        """Time one kind of click, all runners in turn."""
         times = calls(self.plan.click_rounds) + 1
         contestants = {name: runner.click(situation(runner.size), number, times) for name, runner in runners.items()}
         working, notes = tried(contestants, metric)
@@ -133,7 +134,7 @@ class Sections:
 
 
 def tried(contestants: Mapping[str, Call], what: str) -> tuple[dict[str, Call], list[str]]:
-    """Those whose first call, which compiles and fills caches, works; and notes on the others and on slow ones."""
+    """Keep those whose first call, which compiles and fills caches, works; notes name the others and slow ones."""
     working: dict[str, Call] = {}
     notes = []
     for name, call in contestants.items():
@@ -154,12 +155,12 @@ def tried(contestants: Mapping[str, Call], what: str) -> tuple[dict[str, Call], 
 
 
 def measurement(metric: str, times: Mapping[str, Times], x: float | None = None) -> Measurement:
-    """Times as a measurement."""
+    """Make a measurement of times."""
     return Measurement(metric, "s", {name: t.runs for name, t in times.items()}, x)
 
 
 def with_decoder(times: Mapping[str, Times]) -> dict[str, Times]:
-    """The decoder's time by itself in place of that of the three stages which are timed together."""
+    """Put the decoder's time by itself in place of that of the three stages which are timed together."""
     parts = {name: t for name, t in times.items() if name != COMBINED}
     rounds = zip(times[COMBINED].runs, times["routing"].runs, times["prompt graph"].runs, strict=True)
     decoder = Times(tuple(max(0.0, combined - routing - prompt) for combined, routing, prompt in rounds))
@@ -168,7 +169,7 @@ def with_decoder(times: Mapping[str, Times]) -> dict[str, Times]:
 
 
 def without_torch(runners: Mapping[str, Runner]) -> dict[str, Runner]:
-    """Those that run in onnxruntime at the reference's input size."""
+    """Keep those that run in onnxruntime at the reference's input size."""
     left_out = ("eager", "compiled", "tiny")
     return {name: runner for name, runner in runners.items() if name not in left_out and not name.endswith("_torch")}
 

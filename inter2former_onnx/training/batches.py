@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from ..errors import ArgumentError
 from ..models import ModelConfig
 from .augmentation import (
     AugmentationSettings,
@@ -19,7 +21,8 @@ from .augmentation import (
     warp,
 )
 from .image_store import ImageStore
-from .region_table import MAX_REGIONS, PASTED
+from .region_table import MAX_REGIONS, PASTED, VOID_REGION
+from .sources import kind_of
 from .targets import as_lookup, sample_target, target_box
 
 _CANDIDATES = 6  # targets drawn an image; those that the view does not show well are dropped
@@ -34,7 +37,7 @@ class Batch:
     Attributes:
         inputs: float32 [I, 3, T, T] normalised.
         targets: bool [I * K, T, T], objects of one image side by side.
-        regions: int64 [I, T, T], -1 outside the image.
+        regions: int64 [I, T, T], -1 outside the image, `VOID_REGION` where nobody says what it is.
         valid: bool [I * K], false where an image had no usable target.
     """
 
@@ -48,28 +51,56 @@ class BatchSampler:
     """Draws batches from a store. All its randomness is one numpy generator, whose state is its position."""
 
     def __init__(
-        self, store: ImageStore, config: ModelConfig, settings: AugmentationSettings, balance: float, seed: int
+        self,
+        store: ImageStore,
+        config: ModelConfig,
+        settings: AugmentationSettings,
+        balance: float,
+        seed: int,
+        source_weights: Mapping[str, float] | None = None,
+        background_share: float = 0.0,
     ) -> None:
-        """Args: balance: as `Recipe.source_balance`."""
+        """Make a sampler.
+
+        Args:
+            store: what to draw from.
+            config: of the model, for its input.
+            settings: of augmentation.
+            balance: as `Recipe.source_balance`.
+            seed: of all its randomness.
+            source_weights, background_share: as in `Recipe`.
+
+        Raises:
+            ArgumentError: a weight is for a source of which the store has nothing, or all weights are 0.
+        """
         self.store, self.settings, self.divisor = store, settings, config.geometry.size_divisor
+        self.background_share = background_share
         self.generator = np.random.default_rng(seed)
         device = store.images.device
         self.mean = torch.tensor(config.mean, device=device)
         self.std = torch.tensor(config.std, device=device)
         self.reverse = config.channel_order == "bgr"
         counts = {source: store.sources.count(source) for source in store.sources}
-        weights = np.array([float(counts[source]) ** -balance for source in store.sources])
+        factors = dict.fromkeys(counts, 1.0) | dict(source_weights or {})
+        if set(factors) != set(counts):
+            raise ArgumentError(f"no pictures of {sorted(set(factors) - set(counts))}, found {sorted(counts)}")
+        weights = np.array([factors[source] * float(counts[source]) ** -balance for source in store.sources])
+        if not weights.any():
+            raise ArgumentError("all sources have weight 0")
         self.probabilities = weights / weights.sum()
 
     def draw(self, images: int, objects: int, size: int) -> Batch:
-        """A batch of `images` pictures of size x size pixels with `objects` targets each."""
+        """Draw a batch of `images` pictures of size x size pixels with `objects` targets each."""
         store, generator, device = self.store, self.generator, self.store.images.device
         chosen = generator.choice(len(store.sources), images, p=self.probabilities)
         maps, views, lookups = [], [], []
         for index in chosen:
             own = int(generator.choice(store.maps_of[index]))
             table = store.tables[own]
-            candidates = [sample_target(table, generator) for _ in range(_CANDIDATES - 1)]
+            kind = kind_of(store.sources[index])
+            # The first is what may be pasted onto another picture, which no background is.
+            shares = [0.0, *[self.background_share] * (_CANDIDATES - 2)]
+            candidates = [sample_target(table, generator, kind, share) for share in shares]
             box = target_box(table, candidates[0]) if candidates[0].size else None
             height, width = (int(n) for n in store.sizes[index])
             maps.append(own)
@@ -115,7 +146,7 @@ class BatchSampler:
     def _choose(self, regions: Tensor, lookup: Tensor, objects: int) -> tuple[Tensor, Tensor]:
         """The first `objects` candidates of each image that the view shows well, repeated if there are fewer."""
         images, size = regions.shape[0], regions.shape[-1]
-        flat = regions.clamp(min=0).flatten(1)  # outside the image counts as unlabelled
+        flat = torch.where(regions < 0, VOID_REGION, regions).flatten(1)  # outside the image nothing is an object
         offset = torch.arange(images, device=flat.device)[:, None] * MAX_REGIONS
         histogram = torch.zeros(images * MAX_REGIONS, device=flat.device)
         index = (flat + offset).flatten()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
@@ -17,6 +17,7 @@ from ..evaluation.reduction import reduce_image
 from ..progress import progress
 from .records import Record, check_size
 from .region_table import RegionTable, build_table
+from .sources import kind_of
 
 
 @dataclass(frozen=True)
@@ -26,7 +27,7 @@ class ImageStore:
     Attributes:
         images: uint8 [n, S, S, 3] RGB, top left aligned; the rest holds nothing.
         sizes: int64 [n, 2], height and width of each.
-        maps: int16 [m, S, S] connected regions.
+        maps: int16 [m, S, S] connected regions, numbered as in their tables.
         tables: of each map, without its pixels.
         maps_of: for each image, the indices of its maps.
         sources: dataset of each image.
@@ -41,7 +42,7 @@ class ImageStore:
 
 
 def read_image(path: object) -> NDArray[np.uint8]:
-    """uint8 [H, W, 3] RGB.
+    """Read an image file: uint8 [H, W, 3] RGB.
 
     Raises:
         ArgumentError: not a readable image.
@@ -53,12 +54,26 @@ def read_image(path: object) -> NDArray[np.uint8]:
 
 
 def load(records: Sequence[Record], side: int, device: torch.device, workers: int) -> ImageStore:
-    """Decode all records; images longer than `side` are reduced to it. `workers` threads decode."""
+    """Decode all records.
+
+    Args:
+        records: what to train on.
+        side: S; images longer than that are reduced to it.
+        device: where pixels and maps are kept.
+        workers: threads that decode.
+
+    Raises:
+        ArgumentError: an image cannot be read, or a region map has another size than its image.
+        ImageError: a region map cannot be read.
+    """
     images = np.zeros((len(records), side, side, 3), dtype=np.uint8)
     sizes = np.zeros((len(records), 2), dtype=np.int64)
+    ends = np.cumsum([len(record.annotations) for record in records]).tolist()
+    maps_of = [list(range(end - len(record.annotations), end)) for record, end in zip(records, ends, strict=True)]
+    maps = np.zeros((ends[-1] if ends else 0, side, side), dtype=np.int16)
 
     def decode(index: int) -> list[RegionTable]:
-        record = records[index]
+        record, kind = records[index], kind_of(records[index].source)
         original = read_image(record.image)
         height, width = original.shape[:2]
         image = reduce_image(original, side)
@@ -66,33 +81,23 @@ def load(records: Sequence[Record], side: int, device: torch.device, workers: in
         images[index, : target[1], : target[0]] = image
         sizes[index] = target[1], target[0]
         tables = []
-        for read in record.annotations:
+        for place, read in zip(maps_of[index], record.annotations, strict=True):
             labels = read()
             check_size(labels, height, width, f"{record.source} {record.name}")
             if image is not original:
                 labels = cv2.resize(labels, target, interpolation=cv2.INTER_NEAREST).astype(np.int32)
-            tables.append(build_table(labels, record.grouped, split=record.source != "coco"))
+            table = build_table(labels, record.grouped, kind.split, kind.pieces)
+            maps[place, : target[1], : target[0]] = table.regions
+            tables.append(replace(table, regions=table.regions[:0]))
         return tables
 
     with ThreadPoolExecutor(max(1, workers)) as pool:
         per_image = list(progress(pool.map(decode, range(len(records))), total=len(records), label="decode"))
-    maps = np.zeros((sum(map(len, per_image)), side, side), dtype=np.int16)
-    tables: list[RegionTable] = []
-    maps_of: list[list[int]] = []
-    for own in per_image:
-        maps_of.append(list(range(len(tables), len(tables) + len(own))))
-        for table in own:
-            height, width = table.regions.shape
-            maps[len(tables), :height, :width] = table.regions
-            slim = RegionTable(
-                table.regions[:0], table.areas, table.boxes, table.neighbours, table.interior, table.groups
-            )
-            tables.append(slim)
     return ImageStore(
         torch.from_numpy(images).to(device),
         sizes,
         torch.from_numpy(maps).to(device),
-        tables,
+        [table for own in per_image for table in own],
         maps_of,
         [record.source for record in records],
     )

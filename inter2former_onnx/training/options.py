@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -38,6 +39,9 @@ class Recipe:
         ema: decay of the averaged weights (less in the first steps).
         expert_rate: how fast an expert's bias follows its share of tokens.
         source_balance: 0 draws pictures evenly, 1 draws datasets evenly, more favours the small ones.
+        source_weights: (source, factor) pairs that change a source's chance further, 1 for those not named; 0 leaves
+            one out.
+        background_share: of the targets in pictures of one object, how many are what is around it.
         held_out: share of the training pictures kept as the development list.
         store_side: pixels of the longer side that pictures are kept at.
         losses, augmentation: see there.
@@ -57,6 +61,8 @@ class Recipe:
     ema: float = 0.999
     expert_rate: float = 0.02
     source_balance: float = 0.6
+    source_weights: tuple[tuple[str, float], ...] = ()
+    background_share: float = 0.02
     held_out: float = 0.05
     store_side: int = 640
     losses: LossWeights = field(default_factory=LossWeights)
@@ -65,6 +71,10 @@ class Recipe:
     def __post_init__(self) -> None:
         if not self.stages or abs(sum(stage.share for stage in self.stages) - 1.0) > 1e-6:
             raise ArgumentError(f"the stages' shares must sum to 1, found {[s.share for s in self.stages]}")
+        if not 0.0 <= self.background_share <= 1.0:
+            raise ArgumentError(f"background_share: expected 0 to 1, found {self.background_share}")
+        if any(factor < 0 for _, factor in self.source_weights):
+            raise ArgumentError(f"source_weights: expected factors from 0, found {dict(self.source_weights)}")
         for stage in self.stages:
             if stage.size <= 0 or stage.size % PATCH_SIZE or stage.images <= 0:
                 raise ArgumentError(f"a stage needs pictures and a size in multiples of {PATCH_SIZE}, found {stage}")
@@ -91,6 +101,30 @@ class Recipe:
         """The recipe as JSON types."""
         result: dict[str, Any] = json.loads(json.dumps(dataclasses.asdict(self)))
         return result
+
+
+def recipe_from_dict(values: Mapping[str, Any]) -> Recipe:
+    """Make a recipe of JSON types; what is not named keeps its default.
+
+    Args:
+        values: as `Recipe.to_dict` gives them, or a part of that.
+
+    Raises:
+        ArgumentError: a name or a value that no recipe has.
+    """
+    changes = dict(values)
+    try:
+        if "stages" in changes:
+            changes["stages"] = tuple(Stage(**stage) for stage in changes["stages"])
+        if "source_weights" in changes:
+            pairs = changes["source_weights"]
+            changes["source_weights"] = tuple((str(source), float(factor)) for source, factor in pairs)
+        for name, part in (("losses", LossWeights), ("augmentation", AugmentationSettings)):
+            if name in changes:
+                changes[name] = part(**changes[name])
+        return Recipe(**changes)
+    except (TypeError, ValueError) as error:
+        raise ArgumentError(f"not a recipe: {error}") from None
 
 
 def parse_stages(text: str) -> tuple[Stage, ...]:

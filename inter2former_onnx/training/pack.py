@@ -1,49 +1,78 @@
 """A small copy of a data folder for a machine that little can be carried to: one split, reduced pictures.
 
-`python -m inter2former_onnx.training.pack --data DIR --out SMALL --side 512 --quality 85`
+`python -m inter2former_onnx.training.pack --data DIR --out SMALL --side 512 --quality 60 --shards 2`
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import cv2
+import numpy as np
 
 from ..errors import Inter2FormerError
+from ..evaluation.masks import read_values
 from ..evaluation.reduction import reduce_image
 from ..progress import progress
 from .image_store import read_image
-from .records import read_folder, read_region_map
+from .records import read_folder
+from .shards import INDEX, write_shards
+
+_LOSSLESS = 101  # OpenCV's quality for WebP without loss
 
 
-def pack(data: Path, out: Path, split: str, side: int, quality: int) -> int:
-    """Copy one split, pictures and region maps no longer than `side` pixels, WebP of `quality`. Returns the bytes."""
+def pack(data: Path, out: Path, split: str, side: int, quality: int, workers: int = 1) -> int:
+    """Copy one split.
+
+    Region maps of 8 bits become WebP without loss, which needs half of PNG's bytes; deeper ones stay PNG.
+
+    Args:
+        data: folder with index.json.
+        out: folder to write.
+        split: of the index.
+        side: pictures and maps are reduced to so many pixels on their longer side.
+        quality: of the pictures' WebP, 1 to 100.
+        workers: threads that share the work.
+
+    Returns:
+        The bytes of pictures and maps.
+
+    Raises:
+        ArgumentError: the folder is not as training expects it.
+    """
     read_folder(data, split)  # names what is missing or wrong before anything is written
-    entries = [e for e in json.loads((data / "index.json").read_text(encoding="utf-8")) if e["split"] == split]
+    entries = [e for e in json.loads((data / INDEX).read_text(encoding="utf-8")) if e["split"] == split]
     for folder in ("images", "labels"):
         (out / folder).mkdir(parents=True, exist_ok=True)
-    packed, size = [], 0
-    for entry in progress(entries, label="pack"):
-        image = read_image(data / entry["image"])
-        image_name = f"images/{entry['id']}.webp"
-        reduced = reduce_image(image, side)
-        target = (reduced.shape[1], reduced.shape[0])
-        cv2.imwrite(str(out / image_name), reduced[:, :, ::-1], [cv2.IMWRITE_WEBP_QUALITY, quality])
-        names = []
-        for number, label in enumerate(entry["labels"]):
-            labels = cv2.resize(
-                read_region_map(data / label).astype("uint16"), target, interpolation=cv2.INTER_NEAREST
-            )
-            names.append(f"labels/{entry['id']}_{number}.png")
-            cv2.imwrite(str(out / names[-1]), labels, [cv2.IMWRITE_PNG_COMPRESSION, 9])
-        size += sum((out / name).stat().st_size for name in (image_name, *names))
-        packed.append({**entry, "image": image_name, "labels": names})
-    (out / "index.json").write_text(json.dumps(packed), encoding="utf-8")
-    return size
+    with ThreadPoolExecutor(workers) as pool:
+        packed = pool.map(lambda entry: _pack_entry(data, out, entry, side, quality), entries)
+        written = list(progress(packed, total=len(entries), label="pack"))
+    (out / INDEX).write_text(json.dumps(written), encoding="utf-8")
+    return sum((out / name).stat().st_size for entry in written for name in (entry["image"], *entry["labels"]))
+
+
+def _pack_entry(data: Path, out: Path, entry: dict[str, Any], side: int, quality: int) -> dict[str, Any]:
+    """Copy a picture with its maps; the entry of the copy's index."""
+    reduced = reduce_image(read_image(data / entry["image"]), side)
+    target = (reduced.shape[1], reduced.shape[0])
+    image_name = f"images/{entry['id']}.webp"
+    cv2.imwrite(str(out / image_name), reduced[:, :, ::-1], [cv2.IMWRITE_WEBP_QUALITY, quality])
+    names = []
+    for number, label in enumerate(entry["labels"]):
+        values = read_values(data / label)
+        eight_bits = values.dtype == np.uint8
+        labels = cv2.resize(values if eight_bits else values.astype(np.uint16), target, interpolation=cv2.INTER_NEAREST)
+        names.append(f"labels/{entry['id']}_{number}.{'webp' if eight_bits else 'png'}")
+        options = [cv2.IMWRITE_WEBP_QUALITY, _LOSSLESS] if eight_bits else [cv2.IMWRITE_PNG_COMPRESSION, 9]
+        cv2.imwrite(str(out / names[-1]), labels, options)
+    return {**entry, "image": image_name, "labels": names}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -54,13 +83,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--split", default="train")
     parser.add_argument("--side", type=int, default=512)
     parser.add_argument("--quality", type=int, default=85)
+    parser.add_argument("--shards", type=int, help="also write so many files OUT/shard_1.zip, ..., alike in sources")
+    parser.add_argument("--workers", type=int, default=os.cpu_count() or 1)
     args = parser.parse_args(arguments)
     try:
-        size = pack(args.data, args.out, args.split, args.side, args.quality)
+        size = pack(args.data, args.out, args.split, args.side, args.quality, args.workers)
+        shards = [] if args.shards is None else write_shards(args.out, args.shards)
     except Inter2FormerError as error:
         print(f"error: {error}", file=sys.stderr)
         return error.exit_code
     print(f"{size / 2**20:.1f} MiB in {args.out}")
+    for shard in shards:
+        print(f"{shard.stat().st_size / 2**20:.1f} MiB: {shard}")
     return 0
 
 

@@ -9,10 +9,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import ArgumentError
-from ..evaluation.masks import RegionMap, read_region_map
+from ..evaluation.masks import VOID, RegionMap, read_values
+from .sources import kind_of
+
+NOT_JUDGED = -1  # in the maps that annotations return: belongs neither to an object nor to what is around it
 
 
 @dataclass(frozen=True)
@@ -22,7 +26,7 @@ class Record:
     Attributes:
         name: identifier, unique in its dataset.
         image: path of the image file.
-        annotations: one reader a annotator; each returns int32 [H, W], 0 = unlabelled.
+        annotations: one reader an annotator; each returns int32 [H, W], 0 = unlabelled, `NOT_JUDGED` = void.
         source: name of the dataset.
         grouped: the labelled regions of a map together are an object too (garments of a person), and a region may
             be several unconnected pieces of which each is a target of its own.
@@ -36,7 +40,9 @@ class Record:
 
 
 def read_folder(folder: Path, split: str) -> list[Record]:
-    """Records of one split of a folder with `index.json`, `images/` and `labels/`.
+    """Read one split of a folder with `index.json`, `images/` and `labels/`.
+
+    Entries of other splits are no training data: photographs to evaluate on, or of public benchmarks.
 
     Raises:
         ArgumentError: no readable index, an entry of another form, or a file that is not there.
@@ -60,14 +66,33 @@ def read_folder(folder: Path, split: str) -> list[Record]:
             if not file.is_file():
                 raise ArgumentError(f"{path}: entry {number} names {file}, which is not a file")
         readers = tuple(_map_reader(file) for file in files[1:])
-        records.append(Record(name, files[0], readers, source, source == "ccp"))
+        records.append(Record(name, files[0], readers, source, kind_of(source).grouped))
     if not records:
         raise ArgumentError(f"{path} has no entry of split {split!r}")
     return records
 
 
 def _map_reader(path: Path) -> Callable[[], RegionMap]:
-    return lambda: read_region_map(path)
+    return lambda: read_annotation(path)
+
+
+def read_annotation(path: Path) -> RegionMap:
+    """Read a region map for training.
+
+    Args:
+        path: of the map; in one of 8 bits, 255 is void.
+
+    Returns:
+        int32 [H, W] region ids, 0 = unlabelled, `NOT_JUDGED` = void.
+
+    Raises:
+        ImageError: missing or unreadable.
+    """
+    values = read_values(path)
+    regions = values.astype(np.int32)
+    if values.dtype == np.uint8:
+        regions[values == VOID] = NOT_JUDGED
+    return regions
 
 
 def hold_out(records: Sequence[Record], share: float, seed: int) -> tuple[list[Record], list[Record]]:
@@ -85,7 +110,12 @@ def hold_out(records: Sequence[Record], share: float, seed: int) -> tuple[list[R
 
 
 def read_records(data: Path, split: str, images: Path | None = None) -> list[Record]:
-    """Records of `data`: a folder with index.json, or a COCO JSON file (then `images` is the folder of its images).
+    """Read the records of a folder with index.json, or of a COCO JSON file.
+
+    Args:
+        data: the folder or file.
+        split: of the folder.
+        images: folder of the COCO file's images (default: its own).
 
     Raises:
         ArgumentError: neither, or the file is not usable.

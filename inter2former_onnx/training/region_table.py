@@ -10,6 +10,8 @@ from numpy.typing import NDArray
 
 MAX_REGIONS = 1024  # ids of one map, 0 and the pasted region included
 PASTED = MAX_REGIONS - 1  # id of what augmentation pastes onto a picture
+VOID_REGION = MAX_REGIONS - 2  # id of what is not judged
+_MOST_REGIONS = MAX_REGIONS - 3  # 0, VOID_REGION and PASTED have ids too
 _MIN_PIXELS = 24  # smaller pieces join the unlabelled
 
 
@@ -18,9 +20,9 @@ class RegionTable:
     """One annotator's regions.
 
     Attributes:
-        regions: int16 [H, W], connected regions 1..n; 0 = unlabelled or too small to count.
+        regions: int16 [H, W], connected regions 1..n; 0 = unlabelled or too small to count; `VOID_REGION` = void.
         areas: float32 [n + 1], share of the image; index 0 is the unlabelled rest.
-        boxes: int32 [n + 1, 4] left, top, right, bottom in pixels.
+        boxes: int32 [n + 1, 4] left, top, right, bottom in pixels; of 0 the whole image.
         neighbours: for each id the ids that touch it (0 never counts).
         interior: bool [n + 1], touches no border of the image.
         groups: arrays of ids that together are one object.
@@ -38,12 +40,12 @@ def connected_regions(labels: NDArray[np.int32], split: bool) -> NDArray[np.int1
     """Number the regions 1..n from large to small.
 
     Args:
-        labels: [H, W] region ids, 0 = unlabelled.
+        labels: [H, W] region ids, 0 or less = unlabelled.
         split: whether unconnected pieces (8-neighbourhood) of one id are regions of their own.
     """
     pieces: list[tuple[int, tuple[slice, slice], NDArray[np.bool_]]] = []
     for identifier in np.unique(labels):
-        if identifier == 0:
+        if identifier <= 0:
             continue
         mask = labels == identifier
         rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
@@ -57,26 +59,39 @@ def connected_regions(labels: NDArray[np.int32], split: bool) -> NDArray[np.int1
             pieces.append((int(statistics[number, cv2.CC_STAT_AREA]), window, numbered == number))
     pieces.sort(key=lambda piece: -piece[0])
     result = np.zeros(labels.shape, dtype=np.int16)
-    for number, (area, window, crop) in enumerate(pieces[: MAX_REGIONS - 2], start=1):
+    for number, (area, window, crop) in enumerate(pieces[:_MOST_REGIONS], start=1):
         if area >= _MIN_PIXELS:
             result[window][crop] = number
     return result
 
 
-def build_table(labels: NDArray[np.int32], grouped: bool, split: bool) -> RegionTable:
-    """The table of a region map int32 [H, W]; `grouped`: everything labelled and connected is one more target."""
+def build_table(labels: NDArray[np.int32], grouped: bool, split: bool, pieces: bool = False) -> RegionTable:
+    """Build the table of a region map.
+
+    Args:
+        labels: int32 [H, W] region ids, 0 = unlabelled, less than 0 = void.
+        grouped: everything labelled and connected is one more target.
+        split: as for `connected_regions`.
+        pieces: all pieces of an id, where it has several, are one more target.
+    """
     regions = connected_regions(labels, split)
+    void = labels < 0
     height, width = regions.shape
     count = int(regions.max()) + 1
     areas = (np.bincount(regions.ravel(), minlength=count) / regions.size).astype(np.float32)
+    areas[0] -= np.float32(void.mean())
     boxes = np.zeros((count, 4), dtype=np.int32)
+    boxes[0] = 0, 0, width, height
     for number in range(1, count):
         mask = regions == number
         rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
         boxes[number] = columns[0], rows[0], columns[-1] + 1, rows[-1] + 1
     interior = (boxes[:, 0] > 0) & (boxes[:, 1] > 0) & (boxes[:, 2] < width) & (boxes[:, 3] < height)
     groups = [_largest_group(regions)] if grouped and count > 1 else []
-    return RegionTable(regions, areas, boxes, _neighbours(regions, count), interior, tuple(groups))
+    groups += _piece_groups(labels, regions) if pieces else []
+    neighbours = _neighbours(regions, count)
+    regions[void] = VOID_REGION
+    return RegionTable(regions, areas, boxes, neighbours, interior, tuple(groups))
 
 
 def _largest_group(regions: NDArray[np.int16]) -> NDArray[np.int64]:
@@ -86,6 +101,16 @@ def _largest_group(regions: NDArray[np.int16]) -> NDArray[np.int64]:
         return np.zeros(0, dtype=np.int64)
     largest = 1 + int(np.argmax(statistics[1:, cv2.CC_STAT_AREA]))
     return np.unique(regions[numbered == largest]).astype(np.int64)
+
+
+def _piece_groups(labels: NDArray[np.int32], regions: NDArray[np.int16]) -> list[NDArray[np.int64]]:
+    """The numbers of every id's pieces, where it has several."""
+    groups = []
+    for identifier in np.unique(labels[labels > 0]):
+        numbers = np.unique(regions[labels == identifier]).astype(np.int64)
+        if (numbers > 0).sum() > 1:
+            groups.append(numbers[numbers > 0])
+    return groups
 
 
 def _neighbours(regions: NDArray[np.int16], count: int) -> tuple[NDArray[np.int64], ...]:

@@ -47,6 +47,9 @@ from .losses import (
     localisation_losses,
     mask_losses,
 )
+from .region_table import VOID_REGION
+
+_SURELY_NOT = -30.0  # a logit whose probability adds nothing to any sum
 
 
 @dataclass
@@ -158,12 +161,15 @@ class ClickRounds:
         round runs backward at once, down to the features; the encoder's own backward pass comes last.
 
         On a CPU a round leaves out islands as the runtime's sessions do; elsewhere nothing waits for a transfer.
+
+        Void pixels get no click and no gradient from the target, and count in no overlap.
         """
         weights = self.weights
         encoded = self.encode(batch.inputs)
         leaves = [tensor.detach().requires_grad_() for tensor in (encoded.embed, *encoded.edges)]
         features = BatchFeatures(leaves[0], leaves[1:])
         size, targets = batch.inputs.shape[-1], batch.targets
+        judged = per_object(batch.regions != VOID_REGION, targets.shape[0] // batch.inputs.shape[0])
         near = boundary_weights(targets, weights.boundary)
         valid = batch.valid.float() / batch.valid.sum().clamp(min=1)
         labels = initial_labels(targets.shape[0], size, self.device)
@@ -174,12 +180,12 @@ class ClickRounds:
         loads = []
         right, clicked = torch.zeros((), device=self.device), torch.zeros((), device=self.device)
         for number in range(max(learnt) + 1):
-            clicks = self.click(foreground, targets)
+            clicks = self.click(foreground & judged, targets)
             rows, columns, positive = clicks[:, 0], clicks[:, 1], clicks[:, 2] > 0
             labels = draw_clicks(labels, click_discs(rows, columns, size, self.model.config.click_radius), positive)
             if number in learnt:
                 dense = dense_share > 0.0 and bool(generator.random() < dense_share)
-                logits, losses, load = self._learn(features, labels, targets, near, generator, dense)
+                logits, losses, load = self._learn(features, labels, targets, near, generator, dense, judged)
                 (self._reduce(losses, valid) / gradient_rounds).backward()
                 loads.append(load)
                 for name, value in losses.items():
@@ -196,13 +202,13 @@ class ClickRounds:
                     without_islands(logits.detach().numpy(), foreground.numpy(), labels.numpy(), self.pool)
                 )
             if number == 0:
-                scalars["iou_first"] = (_overlap(foreground, targets) * valid).sum()
+                scalars["iou_first"] = (_overlap(foreground & judged, targets) * valid).sum()
             labels = apply_predictions(labels, foreground)
-        scalars["iou_last"] = (_overlap(foreground, targets) * valid).sum()
+        scalars["iou_last"] = (_overlap(foreground & judged, targets) * valid).sum()
         scalars["clicks_right"] = right / clicked.clamp(min=1)
         gradients = [leaf.grad if leaf.grad is not None else torch.zeros_like(leaf) for leaf in leaves]
         regions = batch.regions[:, PATCH_SIZE // 2 :: PATCH_SIZE, PATCH_SIZE // 2 :: PATCH_SIZE]
-        alike = same_region_loss(encoded.embed, regions)
+        alike = same_region_loss(encoded.embed, torch.where(regions == VOID_REGION, -1, regions))
         scalars["same_region"] = alike.detach()
         torch.autograd.backward(
             [encoded.embed, *encoded.edges, weights.same_region * alike], [*gradients, torch.ones_like(alike)]
@@ -217,13 +223,15 @@ class ClickRounds:
         near: Tensor,
         generator: np.random.Generator,
         dense: bool = False,
+        judged: Tensor | None = None,
     ) -> tuple[Tensor, dict[str, Tensor], Tensor]:
         """One round with gradients.
 
         In dense mode every token is a boundary token, the whole map is drawn, and beside the target the mask has to
         agree with what the dynamic mode draws of the same label map: the modes share every weight, but their
         attention and their GroupNorms see different tokens. In other rounds the mask is drawn twice, in its box and in
-        the whole map (which is what dense mode draws), and the two have to agree inside the box.
+        the whole map (which is what dense mode draws), and the two have to agree inside the box. Only pixels that are
+        `judged`, bool [B, T, T], are compared with the target.
 
         Returns:
             logits [B, T, T], weighted losses (per object [B] or scalar), experts' loads [blocks, E].
@@ -235,7 +243,9 @@ class ClickRounds:
         with self.autocast():
             logits = self._draw(tokens, features.edges, boxes)
         inside = box_mask(boxes * PATCH_SIZE, targets.shape[-1])
-        entropy, focal, overlap = mask_losses(logits, targets, inside, near)
+        known = inside if judged is None else inside & judged
+        compared = logits if judged is None else torch.where(judged, logits, _SURELY_NOT)
+        entropy, focal, overlap = mask_losses(compared, targets, known, near)
         agreement, alike = torch.zeros_like(entropy), torch.zeros_like(entropy)
         if dense:
             with torch.no_grad():
@@ -249,7 +259,7 @@ class ClickRounds:
             "entropy": entropy,
             "focal": weights.focal * focal,
             "overlap": weights.overlap * overlap,
-            "clicks": weights.clicks * click_losses(logits, targets, labels, inside),
+            "clicks": weights.clicks * click_losses(logits, targets, labels, known),
             "localisation": weights.localisation * localisation_losses(localisation, targets),
             "blocks": block_losses(records, weights),
             "agreement": agreement,

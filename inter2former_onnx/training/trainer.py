@@ -43,12 +43,16 @@ class RunSettings:
         out: its folder.
         name: of the weights file.
         hours: of wall clock, earlier parts of a resumed run included, time stopped by a signal not; None when `steps`
-            says it.
-        steps: of the whole run; None when `hours` says it.
+            or `until` says it.
+        steps: of the whole run; None when `hours` or `until` says it.
         seed: of weights, data and clicks.
         device, precision, compiled, workers: of the computation.
         save_minutes, evaluate_minutes: between checkpoints and evaluations.
         evaluation_clicks: clicks a target on the development list.
+        until: the moment of `time.monotonic` at which this piece of the run ends. The schedule is then of the time
+            trained so far, what is left up to there, and `later_hours`: time that nobody could foresee (loading,
+            compiling) shortens it instead of cutting its end off.
+        later_hours: of training in pieces that come after this one.
     """
 
     out: Path
@@ -63,6 +67,8 @@ class RunSettings:
     save_minutes: float = 5.0
     evaluate_minutes: float = 15.0
     evaluation_clicks: int = 10
+    until: float | None = None
+    later_hours: float = 0.0
 
 
 class Trainer:
@@ -89,7 +95,15 @@ class Trainer:
         self.averaged_rounds = ClickRounds(
             self.average.model, recipe.losses, device, settings.precision, False, self.pool
         )
-        self.sampler = BatchSampler(store, config, recipe.augmentation, recipe.source_balance, settings.seed + 1)
+        self.sampler = BatchSampler(
+            store,
+            config,
+            recipe.augmentation,
+            recipe.source_balance,
+            settings.seed + 1,
+            dict(recipe.source_weights),
+            recipe.background_share,
+        )
         self.generator = np.random.default_rng(settings.seed + 2)
         self.step, self.hours = 0, 0.0
         self._next: Batch | None = None
@@ -104,6 +118,9 @@ class Trainer:
         """How much of the run is done, 0..1."""
         if self.settings.steps is not None:
             return min(1.0, self.step / self.settings.steps)
+        if self.settings.until is not None:
+            left = max(0.0, self.settings.until - time.monotonic()) / 3600.0 + self.settings.later_hours
+            return self.hours / (self.hours + left) if left > 0.0 else 1.0
         assert self.settings.hours is not None
         return min(1.0, self.hours / self.settings.hours)
 
@@ -227,7 +244,7 @@ class Trainer:
             arguments=sys.argv[1:],
         )
         bar = tqdm(total=100.0, initial=100 * self.progress, disable=not sys.stderr.isatty(), unit="%")
-        while self.progress < 1.0 and not self.stop:
+        while self.progress < 1.0 and not self.stop and (settings.until is None or last < settings.until):
             result = self.train_step()
             now = time.monotonic()
             if not self._was_stopped:

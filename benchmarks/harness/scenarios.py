@@ -7,15 +7,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from inter2former_onnx.runtime.labels import (
-    DEFINITE_BACKGROUND,
-    DEFINITE_FOREGROUND,
-    POSSIBLE_BACKGROUND,
-    POSSIBLE_FOREGROUND,
-    UNKNOWN,
-)
+from inter2former_onnx.runtime import labels as label_map
 
-DEFINITE = {True: DEFINITE_FOREGROUND, False: DEFINITE_BACKGROUND}
 CLICK_RADIUS = 5
 
 
@@ -38,12 +31,12 @@ class Scenario:
 
 
 def first_click(size: int) -> Scenario:
-    """Nothing is known yet."""
-    return Scenario("first click", np.full((size, size), UNKNOWN, dtype=np.uint8), size // 2, size // 2, True)
+    """Make the first click: nothing is known yet."""
+    return Scenario("first click", np.full((size, size), label_map.UNKNOWN, dtype=np.uint8), size // 2, size // 2, True)
 
 
 def later_click(size: int, share: float) -> Scenario:
-    """A correction at the border of an object that spans `share` of the image's side.
+    """Make a correction at the border of an object that spans `share` of the image's side.
 
     Its predicted outline is wavy, two thirds of it carry a fringe of unknown pixels (where predictions disagreed), and
     a few earlier clicks have left their discs.
@@ -55,24 +48,26 @@ def later_click(size: int, share: float) -> Scenario:
     rows, columns = np.mgrid[0:size, 0:size].astype(np.float32) + 0.5 - size / 2
     angle, distance = np.arctan2(rows, columns), np.hypot(rows, columns)
     outline = share * size / 2 * (0.92 + 0.06 * np.sin(7 * angle) + 0.02 * np.sin(23 * angle + 1))
-    labels = np.where(distance < outline, POSSIBLE_FOREGROUND, POSSIBLE_BACKGROUND).astype(np.uint8)
+    labels = np.where(distance < outline, label_map.POSSIBLE_FOREGROUND, label_map.POSSIBLE_BACKGROUND).astype(np.uint8)
     fringe = (np.abs(distance - outline) < 3) & (np.sin(3 * angle) > -0.5)
-    labels[fringe] = UNKNOWN
+    labels[fringe] = label_map.UNKNOWN
     for turn, reach, positive in ((0.3, 0.0, True), (1.9, 0.5, True), (3.3, 1.08, False), (5.1, 0.8, True)):
         radius = reach * share * size / 2
         centre_x, centre_y = radius * np.cos(turn), radius * np.sin(turn)
-        labels[np.hypot(columns - centre_x, rows - centre_y) <= CLICK_RADIUS] = DEFINITE[positive]
+        labels[np.hypot(columns - centre_x, rows - centre_y) <= CLICK_RADIUS] = (
+            label_map.DEFINITE_FOREGROUND if positive else label_map.DEFINITE_BACKGROUND
+        )
     edge = size / 2 + 0.9 * share * size / 2
     return Scenario(f"{share:.0%} object", labels, int(edge), size // 2, True)
 
 
 def scenarios(size: int) -> list[Scenario]:
-    """The first click, and later ones on objects of 15, 35 and 70 % of the side."""
+    """Make the first click, and later ones on objects of 15, 35 and 70 % of the side."""
     return [first_click(size), *(later_click(size, share) for share in (0.15, 0.35, 0.70))]
 
 
 def object_clicks(size: int, share: float, count: int) -> list[Scenario]:
-    """All clicks of one object: the first, then corrections all around its outline, inside and outside in turn.
+    """Make all clicks of one object: the first, then corrections all around its outline, inside and outside in turn.
 
     Each correction finds the label map of `later_click`: with random weights a session's own masks would not be an
     object's.

@@ -8,7 +8,7 @@ from inter2former_onnx.models import ModelConfig
 def decoder_gflop(
     config: ModelConfig, tokens: int, region_tokens: int, boundary: int, box_tokens: int, first: bool
 ) -> float:
-    """Multiply-adds of one decoder run, times two, in GFLOP, as the exact reformulations need them.
+    """Count the arithmetic of one decoder run, as the exact reformulations need it.
 
     Args:
         config: of the model.
@@ -16,6 +16,10 @@ def decoder_gflop(
         region_tokens: in the region of interest.
         boundary: boundary tokens.
         box_tokens: tokens in the localised box.
+        first: whether it is the first click, whose map has no region of interest.
+
+    Returns:
+        Multiply-adds times two, in GFLOP.
     """
     neck, c = config.neck, config.neck.embed_dim
     d, hidden, buckets = neck.attention_dim, neck.ffn_dim, 2**neck.code_size
@@ -40,9 +44,16 @@ def decoder_gflop(
 
 
 def encoder_gflop(config: ModelConfig, size: int) -> dict[str, float]:
-    """Multiply-adds of encoding an image at size x size, times two, in GFLOP, by part.
+    """Count the arithmetic of encoding an image.
 
     Convolutions are counted as they are defined; by Winograd's way they need fewer.
+
+    Args:
+        config: of the model.
+        size: side of the model's input in pixels.
+
+    Returns:
+        Multiply-adds times two, in GFLOP, by part.
     """
     vit = config.backbone
     c, patch = vit.embed_dim, vit.patch_size

@@ -22,7 +22,7 @@ PARTS = ("preprocessing", "ViT", "edge detector and terms")
 
 
 class Preprocessing(nn.Module):
-    """uint8 [H, W, 3] to the model's input."""
+    """Turns a photograph, uint8 [H, W, 3], into the model's input."""
 
     def __init__(self, model: Inter2Former) -> None:
         super().__init__()
@@ -33,7 +33,7 @@ class Preprocessing(nn.Module):
 
 
 class Vit(nn.Module):
-    """The model's input to the embedding."""
+    """Turns the model's input into the embedding."""
 
     def __init__(self, model: Inter2Former) -> None:
         super().__init__()
@@ -48,7 +48,7 @@ class Vit(nn.Module):
 
 
 class Edges(nn.Module):
-    """The model's input to the edge terms of every level."""
+    """Turns the model's input into the edge terms of every level."""
 
     def __init__(self, model: Inter2Former) -> None:
         super().__init__()
@@ -59,7 +59,10 @@ class Edges(nn.Module):
 
 
 class Naive(nn.Module):
-    """The image to the embedding and the edge terms; what the first block makes of them, a yardstick may leave out."""
+    """Turns the image into the embedding and the edge terms.
+
+    What the first block makes of them, a yardstick may leave out.
+    """
 
     def __init__(self, model: Inter2Former) -> None:
         super().__init__()
@@ -78,7 +81,12 @@ class Naive(nn.Module):
 
 
 def part_spec(model: Inter2Former, part: str) -> GraphSpec:
-    """How a part is traced."""
+    """Say how a part is traced.
+
+    Args:
+        model: whose part it is.
+        part: one of PARTS.
+    """
     whole = encoder_spec(model)
     size = model.config.geometry.size
     inputs = torch.zeros(1, 3, size, size)
@@ -93,7 +101,7 @@ def part_spec(model: Inter2Former, part: str) -> GraphSpec:
 
 @contextlib.contextmanager
 def without_ops() -> Iterator[None]:
-    """Modules traced inside leave no op of ours: they are exported as they compute in PyTorch."""
+    """Trace modules without ops of ours: inside, they are exported as they compute in PyTorch."""
     packages = ("inter2former_onnx.models.", "inter2former_onnx.export.")
     with contextlib.ExitStack() as stack:
         for name in [name for name in sys.modules if name.startswith(packages)]:
@@ -103,7 +111,15 @@ def without_ops() -> Iterator[None]:
 
 
 def graph_file(path: Path, make: Callable[[], onnx.ModelProto]) -> Path:
-    """`path`, written first if it is not there."""
+    """Write a graph, unless its file is there.
+
+    Args:
+        path: of the file.
+        make: makes the graph.
+
+    Returns:
+        `path`.
+    """
     if not path.is_file():
         print(f"exporting {path} ...", file=sys.stderr)
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -112,7 +128,7 @@ def graph_file(path: Path, make: Callable[[], onnx.ModelProto]) -> Path:
 
 
 def naive_encoder(model: Inter2Former) -> onnx.ModelProto:
-    """The encoder exported without ops of ours."""
+    """Export the encoder without ops of ours."""
     whole = encoder_spec(model)
     outputs = {name: whole.outputs[name] for name in ("embed", *EDGE_NAMES)}
     with without_ops():
@@ -120,7 +136,13 @@ def naive_encoder(model: Inter2Former) -> onnx.ModelProto:
 
 
 def part_graph(model: Inter2Former, part: str, precision: str) -> onnx.ModelProto:
-    """One of PARTS, as it is in the encoder of that precision."""
+    """Export one of PARTS as it is in the encoder of a precision.
+
+    Args:
+        model: whose part it is.
+        part: one of PARTS.
+        precision: "float32" or "int8".
+    """
     graph = trace(part_spec(model, part))
     if precision == "int8":
         quantise(graph)

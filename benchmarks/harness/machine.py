@@ -16,7 +16,11 @@ GEMM_SIZE = 1536
 
 
 def describe(threads: int) -> list[str]:
-    """Processor, operating system, versions, threads and instruction set."""
+    """Describe the measurement: a line each on processor and system, versions, and instruction set.
+
+    Args:
+        threads: that are used.
+    """
     return [
         f"machine: {_processor()}, {platform.system()} {platform.machine()}, {threads} threads used",
         f"software: Python {platform.python_version()}, onnxruntime {ort.__version__}, numpy {np.__version__}",
@@ -25,7 +29,15 @@ def describe(threads: int) -> list[str]:
 
 
 def gemm_rate(threads: int, seconds: float = 1.0) -> float:
-    """GFLOP/s of onnxruntime's float32 matrix product on as many threads: the best of repeated runs."""
+    """Measure onnxruntime's float32 matrix product.
+
+    Args:
+        threads: it runs on.
+        seconds: for which it is repeated.
+
+    Returns:
+        GFLOP/s of the best run.
+    """
     shape = [GEMM_SIZE, GEMM_SIZE]
     values = [helper.make_tensor_value_info(name, TensorProto.FLOAT, shape) for name in "abc"]
     graph = helper.make_graph([helper.make_node("MatMul", ["a", "b"], ["c"])], "gemm", values[:2], values[2:])

@@ -19,17 +19,17 @@ class Times:
 
     @property
     def median(self) -> float:
-        """In seconds."""
+        """The median run, in seconds."""
         return statistics.median(self.runs)
 
     @property
     def quartiles(self) -> tuple[float, float]:
-        """First and third, in seconds."""
+        """The first and the third quartile, in seconds."""
         low, _, high = statistics.quantiles(self.runs, n=4) if len(self.runs) > 1 else (self.runs[0],) * 3
         return low, high
 
     def ratio_to(self, other: Times) -> float:
-        """Median over the rounds of other / self: how many times faster this is."""
+        """Compute how many times faster this is: the median over the rounds of other / self."""
         return statistics.median(b / a for a, b in zip(self.runs, other.runs, strict=True))
 
     def __str__(self) -> str:
@@ -50,6 +50,9 @@ def interleaved(
         rounds: timed rounds, at least 1.
         warm_up: rounds before the timed ones; one is enough for what takes seconds.
         runs_per_turn: of which the last is timed; likewise.
+
+    Returns:
+        The timed runs, by name; the k-th runs of two contestants are neighbours in time.
     """
     seconds: dict[str, list[float]] = {name: [] for name in contestants}
     for turn in range(warm_up + rounds):
@@ -64,5 +67,5 @@ def interleaved(
 
 
 def calls(rounds: int) -> int:
-    """How often `interleaved` calls each contestant."""
+    """Count how often `interleaved` calls each contestant, with its defaults."""
     return (WARM_UP + rounds) * RUNS_PER_TURN

@@ -1,0 +1,28 @@
+"""What torch.compile made, kept in one file, so that the next piece of a run does not compile it again."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+
+CACHE_FILE = "compiled.bin"
+
+
+def load_compiled(path: Path) -> bool:
+    """Give torch.compile what an earlier process compiled; whether the file could be used.
+
+    The same version of torch on the same kind of machine uses it; for any other it changes nothing.
+    """
+    if not path.is_file():
+        return False
+    return torch.compiler.load_cache_artifacts(path.read_bytes()) is not None
+
+
+def save_compiled(path: Path) -> bool:
+    """Keep what torch.compile made or used in this process; whether there was anything."""
+    artifacts = torch.compiler.save_cache_artifacts()
+    if artifacts is None:
+        return False
+    path.write_bytes(artifacts[0])
+    return True
