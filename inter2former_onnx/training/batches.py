@@ -50,7 +50,15 @@ class BatchSampler:
     def __init__(
         self, store: ImageStore, config: ModelConfig, settings: AugmentationSettings, balance: float, seed: int
     ) -> None:
-        """Args: balance: as `Recipe.source_balance`."""
+        """Begin at the position that `seed` gives.
+
+        Args:
+            store: what is drawn from.
+            config: of the model.
+            settings: how strongly pictures are varied.
+            balance: as `Recipe.source_balance`.
+            seed: of all randomness.
+        """
         self.store, self.settings, self.divisor = store, settings, config.geometry.size_divisor
         self.generator = np.random.default_rng(seed)
         device = store.images.device
@@ -62,7 +70,13 @@ class BatchSampler:
         self.probabilities = weights / weights.sum()
 
     def draw(self, images: int, objects: int, size: int) -> Batch:
-        """A batch of `images` pictures of size x size pixels with `objects` targets each."""
+        """Draw a batch.
+
+        Args:
+            images: how many pictures.
+            objects: targets of each.
+            size: side of the pictures in pixels.
+        """
         store, generator, device = self.store, self.generator, self.store.images.device
         chosen = generator.choice(len(store.sources), images, p=self.probabilities)
         maps, views, lookups = [], [], []
@@ -95,7 +109,7 @@ class BatchSampler:
         return Batch(inputs, targets, regions, valid)
 
     def _paste(self, inputs: Tensor, regions: Tensor, inside: Tensor, first: Tensor) -> tuple[Tensor, Tensor]:
-        """Copy-paste between neighbours in the batch: an object of the next picture, or a generated shape of it."""
+        """Paste between neighbours in the batch: an object of the next picture, or a generated shape of it."""
         count, size = inputs.shape[0], inputs.shape[-1]
         kind = self.generator.random(count)
         shapes = sample_shapes(count, self.generator)
@@ -113,7 +127,7 @@ class BatchSampler:
         return torch.where(mask[:, None], inputs[other], inputs), torch.where(mask, PASTED, regions)
 
     def _choose(self, regions: Tensor, lookup: Tensor, objects: int) -> tuple[Tensor, Tensor]:
-        """The first `objects` candidates of each image that the view shows well, repeated if there are fewer."""
+        """Choose the first `objects` candidates of each image that the view shows well, repeated if there are fewer."""
         images, size = regions.shape[0], regions.shape[-1]
         flat = regions.clamp(min=0).flatten(1)  # outside the image counts as unlabelled
         offset = torch.arange(images, device=flat.device)[:, None] * MAX_REGIONS

@@ -41,7 +41,10 @@ class ImageStore:
 
 
 def read_image(path: object) -> NDArray[np.uint8]:
-    """uint8 [H, W, 3] RGB.
+    """Read a picture.
+
+    Returns:
+        uint8 [H, W, 3], RGB.
 
     Raises:
         ArgumentError: not a readable image.
@@ -53,7 +56,18 @@ def read_image(path: object) -> NDArray[np.uint8]:
 
 
 def load(records: Sequence[Record], side: int, device: torch.device, workers: int) -> ImageStore:
-    """Decode all records; images longer than `side` are reduced to it. `workers` threads decode."""
+    """Decode all records.
+
+    Args:
+        records: what to decode.
+        side: pixels of the longer side to which larger images are reduced.
+        device: where the store lives.
+        workers: threads that decode.
+
+    Raises:
+        ArgumentError: a picture is not readable, or a region map has another size.
+        ImageError: a region map is not readable.
+    """
     images = np.zeros((len(records), side, side, 3), dtype=np.uint8)
     sizes = np.zeros((len(records), 2), dtype=np.int64)
 

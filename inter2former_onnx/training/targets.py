@@ -13,10 +13,12 @@ _MAX_UNION = 4
 
 
 def sample_target(table: RegionTable, generator: np.random.Generator) -> NDArray[np.int64]:
-    """Ids of one random target: a group, a single region, or a connected union of two to four neighbours.
+    """Draw one random target: a group, a single region, or a connected union of two to four neighbours.
 
     Single regions are drawn in proportion to the root of their area, those inside the image twice as often.
-    An empty array means that the map offers nothing.
+
+    Returns:
+        Its ids; none where the map offers nothing.
     """
     areas = table.areas
     candidates = np.flatnonzero((areas >= _SMALLEST_AREA) & (areas <= _LARGEST_AREA))
@@ -34,7 +36,17 @@ def sample_target(table: RegionTable, generator: np.random.Generator) -> NDArray
 
 
 def grow_union(table: RegionTable, first: int, count: int, generator: np.random.Generator) -> NDArray[np.int64]:
-    """Up to `count` regions, each touching one before it, as long as the union stays below the largest area."""
+    """Join up to `count` regions, each touching one before it, as long as the union stays below the largest area.
+
+    Args:
+        table: of the map.
+        first: id to begin with.
+        count: of regions.
+        generator: source of randomness.
+
+    Returns:
+        Their ids.
+    """
     chosen = [first]
     while len(chosen) < count:
         around = np.setdiff1d(np.concatenate([table.neighbours[i] for i in chosen]), chosen)
@@ -46,13 +58,21 @@ def grow_union(table: RegionTable, first: int, count: int, generator: np.random.
 
 
 def as_lookup(ids: NDArray[np.int64]) -> NDArray[np.bool_]:
-    """bool [MAX_REGIONS], true for the target's ids."""
+    """Mark a target's ids.
+
+    Returns:
+        bool [MAX_REGIONS]
+    """
     lookup = np.zeros(MAX_REGIONS, dtype=np.bool_)
     lookup[ids] = True
     return lookup
 
 
 def target_box(table: RegionTable, ids: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Bounding box of the target: left, top, right, bottom in pixels."""
+    """Find the bounding box of a target.
+
+    Returns:
+        float64 [4]: left, top, right, bottom in pixels.
+    """
     boxes = table.boxes[ids]
     return np.array([boxes[:, 0].min(), boxes[:, 1].min(), boxes[:, 2].max(), boxes[:, 3].max()], dtype=np.float64)
