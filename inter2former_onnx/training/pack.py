@@ -1,27 +1,35 @@
-"""A small copy of a data folder for a machine that little can be carried to: one split, reduced pictures.
-
-`python -m inter2former_onnx.training.pack --data DIR --out SMALL --side 512 --quality 85`
-"""
+"""A small copy of a data folder for a machine that little can be carried to: one split, reduced pictures."""
 
 from __future__ import annotations
 
-import argparse
 import json
-import sys
-from collections.abc import Sequence
 from pathlib import Path
 
 import cv2
 
-from ..errors import Inter2FormerError
+from ..evaluation.masks import read_region_map
 from ..evaluation.reduction import reduce_image
 from ..progress import progress
+from .folder import read_folder
 from .image_store import read_image
-from .records import read_folder, read_region_map
 
 
 def pack(data: Path, out: Path, split: str, side: int, quality: int) -> int:
-    """Copy one split, pictures and region maps no longer than `side` pixels, WebP of `quality`. Returns the bytes."""
+    """Copy one split of a data folder, pictures and region maps reduced.
+
+    Args:
+        data: the folder to copy from.
+        out: the folder to copy to, which is made.
+        split: such as "train".
+        side: pixels of the longer side that no copy exceeds.
+        quality: of the pictures' WebP files, 1 to 100.
+
+    Returns:
+        What was written, in bytes, without the index.
+
+    Raises:
+        ArgumentError: `data` is no such folder, or a picture in it is not readable.
+    """
     read_folder(data, split)  # names what is missing or wrong before anything is written
     entries = [e for e in json.loads((data / "index.json").read_text(encoding="utf-8")) if e["split"] == split]
     for folder in ("images", "labels"):
@@ -44,25 +52,3 @@ def pack(data: Path, out: Path, split: str, side: int, quality: int) -> int:
         packed.append({**entry, "image": image_name, "labels": names})
     (out / "index.json").write_text(json.dumps(packed), encoding="utf-8")
     return size
-
-
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command line and return its exit status."""
-    parser = argparse.ArgumentParser(prog="python -m inter2former_onnx.training.pack", description=__doc__)
-    parser.add_argument("--data", type=Path, required=True)
-    parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--split", default="train")
-    parser.add_argument("--side", type=int, default=512)
-    parser.add_argument("--quality", type=int, default=85)
-    args = parser.parse_args(arguments)
-    try:
-        size = pack(args.data, args.out, args.split, args.side, args.quality)
-    except Inter2FormerError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return error.exit_code
-    print(f"{size / 2**20:.1f} MiB in {args.out}")
-    return 0
-
-
-if __name__ == "__main__":
-    raise SystemExit(main())
