@@ -1,6 +1,6 @@
 """Two bundles of one checkpoint (geometry `fit` against `square`, int8 against float32): time to encode, and masks.
 
-Clicks are simulated on fixed targets of a data folder (as in training/README.md): each bundle gets the clicks that its
+Clicks are simulated on fixed targets of a data folder (as in docs/training.md): each bundle gets the clicks that its
 own masks call for, and is compared with the target; and the second gets those of the first, and is compared with it.
 Without --data only the time is measured. Encoding takes turns in one process; its ratio is the median over neighbours
 in time.
@@ -9,20 +9,24 @@ in time.
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from harness.machine import describe
-from harness.targets import Mask, spread
+from harness.targets import spread
 from harness.timing import interleaved
 from numpy.typing import NDArray
 
 from inter2former_onnx import EncodedImage, Segmenter
+from inter2former_onnx.evaluation.clicks import simulate_click
+from inter2former_onnx.evaluation.datasets.regions import listed
 from inter2former_onnx.evaluation.metrics import iou
+from inter2former_onnx.evaluation.targets import Mask, Picture
+from inter2former_onnx.images import read_image
 from inter2former_onnx.progress import progress
-from inter2former_onnx.training.clicks import simulate_click
-from inter2former_onnx.training.evaluation_targets import EvaluationTarget, read_evaluation
+from inter2former_onnx.runtime.click import Click
 
 CLICKS = 5
 SHOWN = (1, 3, 5)  # clicks after which the table says something
@@ -61,15 +65,16 @@ def main() -> int:
         print(f"  {name:7} {rows:3} x {columns:<3} tokens {times[name]}  ({kind})")
     print(f"  the second is {times['second'].ratio_to(times['first']):.2f} times as fast")
     if args.data is not None:
-        print_overlaps(compared(first, second, spread(read_evaluation(args.data, args.list), args.targets)))
+        print_overlaps(compared(first, second, spread(listed(args.data, args.list), args.targets)))
     return 0
 
 
-def compared(first: Segmenter, second: Segmenter, targets: list[EvaluationTarget]) -> Overlaps:
+def compared(first: Segmenter, second: Segmenter, pictures: Sequence[Picture]) -> Overlaps:
     """Click both bundles towards the same targets."""
     values: list[list[list[float]]] = [[], [], []]
-    for target in progress(targets, "compare"):
-        images = [segmenter.encode(target.image) for segmenter in (first, second)]
+    for picture in progress(pictures, "compare"):
+        pixels, (target,) = read_image(picture.image), picture.read()
+        images = [segmenter.encode(pixels) for segmenter in (first, second)]
         (clicks, firsts), (_, seconds) = (played(image, target.mask) for image in images)
         session = images[1].session()
         followed = [session.click(*click) if click else session.mask for click in clicks]
@@ -79,19 +84,19 @@ def compared(first: Segmenter, second: Segmenter, targets: list[EvaluationTarget
     return Overlaps(*(np.array(rows) for rows in values))
 
 
-def played(image: EncodedImage, target: Mask) -> tuple[list[tuple[int, int, bool] | None], list[Mask]]:
+def played(image: EncodedImage, target: Mask) -> tuple[list[Click | None], list[Mask]]:
     """Play a session towards the target.
 
     Returns:
-        Its clicks (x, y, positive; None where nothing is left to say), and its masks.
+        Its clicks (None where nothing is left to say), and its masks.
     """
     session = image.session()
-    clicks: list[tuple[int, int, bool] | None] = []
+    clicks: list[Click | None] = []
     masks: list[Mask] = []
     for _ in range(CLICKS):
         click = simulate_click(masks[-1] if masks else np.zeros_like(target), target)
-        clicks.append((click.column, click.row, click.positive) if click else None)
-        masks.append(session.click(*clicks[-1]) if clicks[-1] else masks[-1])
+        clicks.append(click)
+        masks.append(session.click(*click) if click else masks[-1])
     return clicks, masks
 
 

@@ -1,6 +1,6 @@
 """Do dynamic masks equal dense ones? A bundle's clicks, and the same label maps decoded with every token at full cost.
 
-Clicks are simulated on targets of a data folder (as in training/README.md) towards the dynamic masks. After each, the
+Clicks are simulated on targets of a data folder (as in docs/training.md) towards the dynamic masks. After each, the
 label map that the decoder saw is decoded again in dense mode: full attention for every token, the whole map drawn.
 Where a model was trained for the dynamic mode only, the two may differ; how much is what this prints.
 """
@@ -11,15 +11,17 @@ import argparse
 from pathlib import Path
 
 import numpy as np
-from harness.targets import Mask, spread
+from harness.targets import spread
 from numpy.typing import NDArray
 
 from inter2former_onnx import EncodedImage, Segmenter
+from inter2former_onnx.evaluation.clicks import simulate_click
+from inter2former_onnx.evaluation.datasets.regions import listed
 from inter2former_onnx.evaluation.metrics import iou
+from inter2former_onnx.evaluation.targets import Mask
+from inter2former_onnx.images import read_image
 from inter2former_onnx.progress import progress
 from inter2former_onnx.runtime import labels as label_rules
-from inter2former_onnx.training.clicks import simulate_click
-from inter2former_onnx.training.evaluation_targets import read_evaluation
 
 SHOWN = (1, 3, 5, 10)  # clicks after which the table says something
 
@@ -34,10 +36,13 @@ def main() -> int:
     parser.add_argument("--threads", type=int, default=2)
     args = parser.parse_args()
     segmenter = Segmenter(args.bundle, threads=args.threads)
-    targets = spread(read_evaluation(args.data, args.list), args.targets)
-    rows = [compared(segmenter.encode(t.image), t.mask) for t in progress(targets, "compare")]
+    pictures = spread(listed(args.data, args.list), args.targets)
+    rows = [
+        compared(segmenter.encode(read_image(picture.image)), picture.read()[0].mask)
+        for picture in progress(pictures, "compare")
+    ]
     between, dynamic, dense = np.array(rows).transpose(2, 0, 1)
-    print(f"{args.list}: mean IoU on {len(targets)} targets after {', '.join(map(str, SHOWN))} clicks, and of all")
+    print(f"{args.list}: mean IoU on {len(pictures)} targets after {', '.join(map(str, SHOWN))} clicks, and of all")
     for name, values in (("dynamic with dense", between), ("dynamic with target", dynamic), ("dense, target", dense)):
         means = values.mean(axis=0)
         print(f"  {name:20}", *(f"{means[k - 1]:.3f}" for k in SHOWN), f" {values.mean():.4f}")
@@ -59,9 +64,9 @@ def compared(image: EncodedImage, target: Mask) -> list[tuple[float, float, floa
             rows.append(rows[-1])
             continue
         labels = session.labels
-        row, column = image.geometry.model_pixel(click.row, click.column)
+        row, column = image.geometry.model_pixel(click.y, click.x)
         label_rules.draw_click(labels, row, column, click.positive, image.segmenter.manifest.click_radius)
-        mask = session.click(click.column, click.row, click.positive)
+        mask = session.click(*click)
         dense = dense_mask(image, labels)
         rows.append((iou(mask, dense), iou(mask, target), iou(dense, target)))
     return rows

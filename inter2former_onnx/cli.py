@@ -18,7 +18,7 @@ from collections.abc import Sequence
 from types import ModuleType
 
 from . import __version__
-from .commands import annotate, demo, encode, eval, export, info, segment, verify
+from .commands import annotate, demo, encode, eval, export, info, segment, train, verify
 from .errors import Inter2FormerError
 
 PROGRAM = "inter2former"
@@ -31,6 +31,7 @@ COMMANDS: dict[str, ModuleType] = {
     "segment": segment,
     "encode": encode,
     "eval": eval,
+    "train": train,
     "annotate": annotate,
     "demo": demo,
 }

@@ -12,10 +12,10 @@ _IMAGE = ("PIL", "cv2", "tqdm")
 # are for those who work on this package.
 EXTRAS: dict[str, tuple[str, ...]] = {
     "image": _IMAGE,
-    "eval": (*_IMAGE, "matplotlib", "scipy"),
+    "eval": (*_IMAGE, "matplotlib", "pycocotools", "scipy"),
     "annotate": ("PIL", "starlette", "uvicorn"),
     "export": ("torch", "onnx", "onnxscript", "safetensors", "tqdm"),
-    "train": (*_IMAGE, "torch", "safetensors", "matplotlib"),
+    "train": (*_IMAGE, "torch", "safetensors", "matplotlib", "pycocotools"),
 }
 
 

@@ -30,7 +30,7 @@ NEEDS = {
     "native": ("torch", "onnx", "onnxscript"),
     "ops": ("torch", "onnx", "onnxscript"),
     "reliability": ("torch", "onnx", "onnxscript", "hypothesis"),
-    "training": ("torch", "cv2", "tqdm", "safetensors", "matplotlib"),
+    "training": ("torch", "cv2", "tqdm", "safetensors", "matplotlib", "pycocotools"),
 }
 
 

@@ -72,7 +72,7 @@ def test_clicks_lead_to_the_object(photograph: EncodedImage, target: NDArray[np.
     for _ in range(10):
         click = simulate_click(mask, target)
         assert click is not None
-        mask = session.click(click.column, click.row, click.positive)
+        mask = session.click(*click)
         overlaps.append(iou(mask, target))
     print("IoU after each click:", " ".join(f"{overlap:.2f}" for overlap in overlaps))
     assert overlaps[4] >= after_five and overlaps[9] >= 0.9

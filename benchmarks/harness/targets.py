@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TypeVar
 
-import numpy as np
-from numpy.typing import NDArray
-
-Mask = NDArray[np.bool_]
 Item = TypeVar("Item")
 
 
-def spread(targets: list[Item], count: int) -> list[Item]:
+def spread(targets: Sequence[Item], count: int) -> Sequence[Item]:
     """Choose at most `count` of them, evenly spread over the list."""
     return targets[:: max(1, -(-len(targets) // count))]

@@ -119,7 +119,8 @@ def run(args: argparse.Namespace) -> int:
     if not 0 <= args.worst <= 99:
         raise ArgumentError(f"--worst: expected 0 to 99, found {args.worst}")
     require("image")
-    from ..evaluation.report import read_run, write_report
+    from ..evaluation.finished_run import read_run
+    from ..evaluation.report import write_report
 
     folders = args.report or _measure(args)
     runs = [read_run(folder) for folder in folders]

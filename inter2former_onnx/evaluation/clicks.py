@@ -2,32 +2,23 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-Mask = NDArray[np.bool_]
-
-
-class Click(NamedTuple):
-    """A click on pixel (row, column); positive means "this belongs to the object"."""
-
-    row: int
-    column: int
-    positive: bool
+from ..runtime.click import Click
+from .targets import Mask
 
 
 def deepest(region: Mask, clicked: Mask | None = None) -> tuple[float, int, int]:
-    """The pixel of a region that is farthest from everything outside it (and outside the image).
+    """Find the pixel of a region that is farthest from everything outside it (and outside the image).
 
     Args:
         region: bool [H, W].
         clicked: bool [H, W], pixels that are not chosen, however deep they lie; they still belong to the region.
 
     Returns:
-        its L2 distance in pixels (0.0 when there is none to choose), row and column; the first in reading order of
+        Its L2 distance in pixels (0.0 when there is none to choose), row and column; the first in reading order of
         those with exactly the largest distance.
     """
     rows, columns = np.flatnonzero(region.any(1)), np.flatnonzero(region.any(0))
@@ -55,9 +46,17 @@ _NEAR = 1e-3  # some hundred times the error of float32 at a thousand pixels
 
 
 def _squared_distances(region: Mask, pixels: NDArray[np.int64], reach: int) -> NDArray[np.int64]:
-    """Exact squared distances [n] of pixels [n, 2] (row, column) of a region to its outside, known to be below `reach`.
+    """Measure the squared distance of some pixels of a region to its outside, in whole numbers.
 
     First down and up each column, then along the pixel's row: min over columns c of (c - column)^2 + vertical^2.
+
+    Args:
+        region: bool [H, W].
+        pixels: int64 [n, 2], row and column of each.
+        reach: more than any of the distances, in pixels.
+
+    Returns:
+        int64 [n]
     """
     (top, left), (bottom, right) = pixels.min(0) - reach, pixels.max(0) + reach + 1
     top, left = max(int(top), 0), max(int(left), 0)
@@ -78,7 +77,7 @@ def _squared_distances(region: Mask, pixels: NDArray[np.int64], reach: int) -> N
 def simulate_click(
     prediction: Mask, target: Mask, void: Mask | None = None, clicked: Mask | None = None
 ) -> Click | None:
-    """The next click for a prediction; None when there is no error left to click on.
+    """Choose the next click for a prediction.
 
     Positive in the middle of what is missing, negative in the middle of what is too much, whichever reaches deeper;
     a tie is negative. Before any prediction, pass zeros: the target's own middle.
@@ -87,6 +86,9 @@ def simulate_click(
         prediction, target: bool [H, W].
         void: bool [H, W], pixels that count neither as object nor as background and are never clicked on.
         clicked: bool [H, W], pixels clicked on before, which are not chosen again.
+
+    Returns:
+        The click, or None when there is no error left to click on.
     """
     missing, excess = target & ~prediction, prediction & ~target
     if void is not None:
@@ -97,5 +99,5 @@ def simulate_click(
     if depth == 0.0 and other_depth == 0.0:
         return None
     if depth > other_depth:
-        return Click(row, column, True)
-    return Click(other_row, other_column, False)
+        return Click(column, row, True)
+    return Click(other_column, other_row, False)

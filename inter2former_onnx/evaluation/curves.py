@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, BinaryIO
+from typing import BinaryIO
 
-if TYPE_CHECKING:
-    from .report import FinishedRun
+from .finished_run import FinishedRun
 
 
 def draw_curves(runs: Sequence[FinishedRun], stream: BinaryIO) -> None:
-    """Write the PNG: a panel a data set, a line a method."""
+    """Draw a panel a data set and a line a method, as PNG.
+
+    Args:
+        runs: those to draw.
+        stream: where the file goes.
+    """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
     from matplotlib.ticker import MaxNLocator

@@ -20,7 +20,10 @@ VOID = 255  # "ignore" in 8-bit annotations
 
 
 def read_values(path: Path) -> NDArray[np.integer]:
-    """The numbers stored in an image file [H, W]: ids of a palette image rather than colours.
+    """Read the numbers stored in an image file: ids of a palette image rather than colours.
+
+    Returns:
+        Integers [H, W], of the file's own type.
 
     Raises:
         ImageError: missing, unreadable, or of colours that differ between channels.
@@ -47,12 +50,19 @@ def read_values(path: Path) -> NDArray[np.integer]:
 
 
 def read_region_map(path: Path) -> RegionMap:
-    """Region ids: int32 [H, W]. Raises ImageError as `read_values` does."""
+    """Read a map of region ids.
+
+    Returns:
+        int32 [H, W]
+
+    Raises:
+        ImageError: as `read_values` does.
+    """
     return read_values(path).astype(np.int32)
 
 
 def coloured_object(path: Path) -> Sequence[Target]:
-    """One object: every pixel that is not black.
+    """Read one object: every pixel that is not black.
 
     Raises:
         ImageError: missing or unreadable.
@@ -61,13 +71,23 @@ def coloured_object(path: Path) -> Sequence[Target]:
 
 
 def object_with_trimap(path: Path) -> Sequence[Target]:
-    """One object of a trimap: 0 background, 128 void, above that the object."""
+    """Read one object of a trimap: 0 background, 128 void, above that the object.
+
+    Raises:
+        ImageError: as `read_values` does.
+    """
     values = read_values(path)
     return [Target(path.stem, values > 128, values == 128)]
 
 
 def binary_object(path: Path) -> Sequence[Target]:
-    """One object of a binary mask, stored as 0 and 1 (then 255 is void) or as 0 and 255 (then above 127 is object)."""
+    """Read one object of a binary mask.
+
+    It is stored as 0 and 1 (then 255 is void), or as 0 and 255 (then above 127 is object).
+
+    Raises:
+        ImageError: as `read_values` does.
+    """
     values = read_values(path)
     found = set(np.unique(values).tolist())
     if 1 in found and found <= {0, 1, VOID}:
@@ -76,7 +96,11 @@ def binary_object(path: Path) -> Sequence[Target]:
 
 
 def every_region(path: Path) -> Sequence[Target]:
-    """An object for each id of a region map other than 0; 255 is void in a map of 8 bits."""
+    """Read an object for each id of a region map other than 0; 255 is void in a map of 8 bits.
+
+    Raises:
+        ImageError: as `read_values` does.
+    """
     values = read_values(path)
     void = values == VOID if values.dtype == np.uint8 else None
     ids = [int(i) for i in np.unique(values) if i > 0 and not (void is not None and i == VOID)]
@@ -84,7 +108,14 @@ def every_region(path: Path) -> Sequence[Target]:
 
 
 def largest_component(mask: Mask) -> Mask:
-    """The largest 8-connected component of a mask bool [H, W]."""
+    """Keep the largest 8-connected component of a mask.
+
+    Args:
+        mask: bool [H, W].
+
+    Returns:
+        bool [H, W]
+    """
     count, numbered, statistics, _ = cv2.connectedComponentsWithStats(mask.astype(np.uint8), connectivity=8)
     if count < 2:
         return mask
@@ -93,5 +124,13 @@ def largest_component(mask: Mask) -> Mask:
 
 
 def region_mask(regions: RegionMap, region: int | str) -> Mask:
-    """Mask of one region id, or of everything labelled ("union"); its largest component."""
+    """Draw the largest component of one region, or of everything labelled.
+
+    Args:
+        regions: int32 [H, W].
+        region: its id, or "union".
+
+    Returns:
+        bool [H, W]
+    """
     return largest_component(regions > 0 if region == "union" else regions == int(region))

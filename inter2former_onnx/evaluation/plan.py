@@ -44,7 +44,16 @@ def plan_runs(
     clicks: int,
     threads: int,
 ) -> list[PlannedRun]:
-    """All runs of a command line. A single one gets `out` itself, several get folders in it.
+    """Plan all runs of a command line. A single one gets `out` itself, several get folders in it.
+
+    Args:
+        dataset: one of `datasets.READERS`.
+        data: its folder.
+        lists: target lists in it (`regions` only); each is a run.
+        methods: by name; each is a run.
+        out: folder of the run or runs.
+        clicks: of the protocol.
+        threads: of each process.
 
     Raises:
         Inter2FormerError: the data set or a list is not there, or a method cannot be opened.
@@ -80,6 +89,11 @@ def plan_runs(
 def carry_out(planned: PlannedRun, processes: int, worst_count: int) -> None:
     """Do what is left of a run and draw its worst objects.
 
+    Args:
+        planned: the run.
+        processes: work on pictures side by side.
+        worst_count: how many objects to draw.
+
     Raises:
         Inter2FormerError: the folder holds another run, or the method fails.
     """
@@ -106,7 +120,7 @@ def _made_with(processes: int) -> dict[str, Any]:
 
 
 def _processor() -> str:
-    """The processor's name where the system says it."""
+    """Read the processor's name where the system says it."""
     try:
         for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
             if line.startswith("model name"):

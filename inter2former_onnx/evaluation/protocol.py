@@ -8,7 +8,8 @@ from time import perf_counter
 
 import numpy as np
 
-from .clicks import Click, simulate_click
+from ..runtime.click import Click
+from .clicks import simulate_click
 from .methods import Encoded
 from .metrics import boundary, boundary_iou, boundary_width, iou
 from .targets import Mask, Target
@@ -35,7 +36,7 @@ class ObjectResult:
 def evaluate_object(
     image: Encoded, target: Target, clicks: int = CLICKS, watch: Callable[[Click, Mask], object] | None = None
 ) -> ObjectResult:
-    """Click until `clicks` were made or nothing is wrong any more.
+    """Click on one object until `clicks` were made or nothing is wrong any more.
 
     Args:
         image: encoded by the method that is measured.
@@ -52,9 +53,9 @@ def evaluate_object(
         if click is None:
             break
         start = perf_counter()
-        mask = session.click(click.column, click.row, click.positive)
+        mask = session.click(*click)
         result.seconds.append(perf_counter() - start)
-        clicked[click.row, click.column] = True
+        clicked[click.y, click.x] = True
         result.clicks.append(click)
         result.ious.append(iou(mask, target.mask, target.void))
         result.boundary_ious.append(boundary_iou(mask, band, target.void))

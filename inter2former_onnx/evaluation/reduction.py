@@ -8,10 +8,14 @@ from numpy.typing import NDArray
 
 
 def reduce_image(image: NDArray[np.uint8], longest_side: int) -> NDArray[np.uint8]:
-    """The image with its longer side reduced to at most `longest_side` pixels; itself where it is no larger.
+    """Reduce an image to at most `longest_side` pixels on its longer side.
 
     Args:
         image: uint8 [height, width, 3].
+        longest_side: in pixels.
+
+    Returns:
+        uint8 [height', width', 3]; the image itself where it is no larger.
     """
     height, width = image.shape[:2]
     scale = longest_side / max(height, width)

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from ..errors import ArgumentError
 from ..extras import missing
 from ..outputs import OutputFile
+from .curves import draw_curves
+from .finished_run import FinishedRun
 from .metrics import NOC_THRESHOLDS
-from .results import Line, read_lines, read_settings
-from .summary import Summary, summarise
 from .worst import PICTURE_PATTERN, WORST_FOLDER
 
 REPORT_FILE = "report.md"
@@ -23,52 +21,15 @@ MARKS = (1, 2, 3, 5, 10, 20)  # clicks that tables have columns for
 MOST_BROKEN = 20  # named in the report
 
 
-@dataclass(frozen=True)
-class FinishedRun:
-    """A run's folder and what is in it."""
-
-    folder: Path
-    settings: dict[str, Any]
-    lines: list[Line]
-    summary: Summary
-
-    @property
-    def label(self) -> str:
-        """The method, with what a reader must know about it."""
-        notes = []
-        if self.settings["method"].get("random_weights"):
-            notes.append("random weights")
-        done = len({line["picture"] for line in self.lines})
-        if done < self.settings["pictures"]:
-            notes.append(f"incomplete: {done} of {self.settings['pictures']} pictures")
-        return self.settings["label"] + (f" ({', '.join(notes)})" if notes else "")
-
-    def line(self) -> str:
-        """The most important numbers, for a terminal."""
-        s = self.summary
-        noc = " ".join(f"NoC@{100 * t:.0f} {s.noc[t]:.2f}" for t in NOC_THRESHOLDS)
-        broken = f"; {len(s.broken)} broken" if s.broken else ""
-        at = f"mIoU@1 {s.miou[0]:.3f} @{s.clicks} {s.miou[-1]:.3f}, {s.spc:.4f} s a click"
-        return f"{self.settings['dataset']}, {self.label}: {s.objects} objects, {noc}, {at}{broken}"
-
-
-def read_run(folder: Path) -> FinishedRun:
-    """The run in `folder`.
-
-    Raises:
-        ArgumentError: no run there, or one without a single object.
-    """
-    settings, lines = read_settings(folder), read_lines(folder)
-    summary = summarise(lines)
-    if summary is None:
-        broken = [line for line in lines if "error" in line]
-        reason = f"; {len(broken)} could not be used, the first: {broken[0]['error']}" if broken else ""
-        raise ArgumentError(f"{folder}: no object was evaluated{reason}")
-    return FinishedRun(folder, settings, lines, summary)
-
-
 def write_report(runs: Sequence[FinishedRun], folder: Path) -> Path:
-    """Write the page on `runs` into `folder`, which is made if need be; returns the page's path.
+    """Write the page on `runs`.
+
+    Args:
+        runs: in the order of the tables.
+        folder: where the page and its pictures go; made if need be.
+
+    Returns:
+        The page's path.
 
     Raises:
         ArgumentError: it cannot be written.
@@ -78,8 +39,6 @@ def write_report(runs: Sequence[FinishedRun], folder: Path) -> Path:
     except OSError as error:
         raise ArgumentError(f"cannot make {folder}: {error.strerror or error}") from None
     if not missing("matplotlib"):
-        from .curves import draw_curves
-
         with OutputFile(folder / CURVE_FILE) as out:
             out.write(lambda stream: draw_curves(runs, stream))
         curve = f"![mean IoU after each click]({CURVE_FILE})"
@@ -94,7 +53,12 @@ def write_report(runs: Sequence[FinishedRun], folder: Path) -> Path:
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """A Markdown table."""
+    """Write a Markdown table.
+
+    Args:
+        head: a cell a column.
+        rows: of as many cells.
+    """
     lines = [head, ["---"] * len(head), *rows]
     return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines)
 

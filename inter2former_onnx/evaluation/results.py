@@ -1,7 +1,7 @@
 """A run's folder: `settings.json`, and `objects.jsonl` with a line an object, from which a run goes on after a stop.
 
 A line holds picture and object (numbers in the data set's order), objects (how many the picture has), name, ious,
-boundary_ious, clicks ([column, row, 1 or 0]), click_seconds, encode_seconds. Where a picture or its annotation could
+boundary_ious, clicks ([x, y, 1 or 0]), click_seconds, encode_seconds. Where a picture or its annotation could
 not be used: picture, (object, objects,) name and error.
 """
 
@@ -27,12 +27,16 @@ _MAY_DIFFER = ("label", "data", "made_with")  # settings that decide no result
 
 
 def order(line: Mapping[str, Any]) -> tuple[int, int]:
-    """Sort key: the data set's order."""
+    """Give the sort key of a line: the data set's order."""
     return int(line["picture"]), int(line.get("object", -1))
 
 
 def read_settings(folder: Path) -> dict[str, Any]:
-    """The settings of the run in `folder`. Raises ArgumentError when there is none."""
+    """Read the settings of the run in `folder`.
+
+    Raises:
+        ArgumentError: there are none.
+    """
     path = folder / SETTINGS_FILE
     try:
         settings = json.loads(path.read_text(encoding="utf-8"))
@@ -92,7 +96,7 @@ def _short(value: Any) -> str:
 
 
 def read_lines(folder: Path) -> list[Line]:
-    """The lines of a run in the data set's order; a half-written last one is left out.
+    """Read the lines of a run in the data set's order; a half-written last one is left out.
 
     Raises:
         ArgumentError: no such file, or damage elsewhere than at the end.
@@ -115,7 +119,14 @@ def read_lines(folder: Path) -> list[Line]:
 
 
 def resume(folder: Path) -> tuple[list[Line], TextIO]:
-    """What is done, and the file open for more lines. Broken pictures do not count as done: they may be whole now."""
+    """Open a run's file for more lines. Broken pictures do not count as done: they may be whole now.
+
+    Returns:
+        The lines that are done, and the file.
+
+    Raises:
+        ArgumentError: as `read_lines` does.
+    """
     path = folder / OBJECTS_FILE
     lines = [line for line in read_lines(folder) if "error" not in line] if path.exists() else []
     text = "".join(_text(line) for line in lines)

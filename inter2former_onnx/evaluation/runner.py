@@ -78,7 +78,7 @@ def _tasks(pictures: Sequence[Picture], done: Iterable[Line]) -> list[Task]:
 def _in_this_process(
     tasks: Sequence[Task], method: MethodSettings, clicks: int, threads: int
 ) -> Iterator[tuple[int, list[Line]]]:
-    """(pictures finished, lines): a line at a time."""
+    """Work a line at a time; yield how many pictures are finished with it, and the line."""
     opened = None
     for task in tasks:
         opened = opened or _open(method, threads)
@@ -90,7 +90,10 @@ def _in_this_process(
 def _in_processes(
     tasks: Sequence[Task], method: MethodSettings, clicks: int, processes: int, threads: int
 ) -> Iterator[tuple[int, list[Line]]]:
-    """The same, a picture at a time. Processes are started anew: a fork would copy locked threads."""
+    """Work on pictures side by side, and yield the same a picture at a time.
+
+    Processes are started anew: a fork would copy locked threads.
+    """
     context = multiprocessing.get_context("spawn")
     waiting, stop = iter(tasks), context.Event()
     with ProcessPoolExecutor(processes, context, _start_worker, (method, clicks, threads, stop)) as pool:
@@ -124,7 +127,7 @@ def _start_worker(method: MethodSettings, clicks: int, threads: int, stop: Event
 
 
 def _end_with_parent() -> None:
-    """A parent that was killed cannot tell its workers to end."""
+    """End this process with its parent: one that was killed cannot tell its workers to."""
     parent = multiprocessing.parent_process()
     if parent is not None:
         parent.join()
@@ -151,7 +154,16 @@ def _open(method: MethodSettings, threads: int) -> Method:
 
 
 def evaluate_picture(method: Method, task: Task, clicks: int) -> Iterator[Line]:
-    """Lines of a picture's objects that are not done; lines with an error for what is broken."""
+    """Evaluate a picture's objects that are not done.
+
+    Args:
+        method: opened.
+        task: the picture, its number, and which objects are done.
+        clicks: of the protocol.
+
+    Yields:
+        A line an object (see `results`), with an error for what is broken.
+    """
     number, picture, done = task
     try:
         image, targets = read_image(picture.image), picture.read()
@@ -178,7 +190,7 @@ def evaluate_picture(method: Method, task: Task, clicks: int) -> Iterator[Line]:
             **line,
             "ious": result.ious,
             "boundary_ious": result.boundary_ious,
-            "clicks": [[click.column, click.row, int(click.positive)] for click in result.clicks],
+            "clicks": [[click.x, click.y, int(click.positive)] for click in result.clicks],
             "click_seconds": result.seconds,
             "encode_seconds": encode_seconds,
         }

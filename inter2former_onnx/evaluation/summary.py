@@ -43,7 +43,14 @@ class Summary:
 
 
 def summarise(lines: Sequence[Line]) -> Summary | None:
-    """The numbers of a run's lines, in the data set's order; None when there is no object in them."""
+    """Compute the numbers of a run.
+
+    Args:
+        lines: in the data set's order.
+
+    Returns:
+        The numbers; None when there is no object in the lines.
+    """
     broken = [(line["name"], line["error"]) for line in lines if "error" in line]
     objects = [line for line in lines if "error" not in line]
     if not objects:
@@ -73,7 +80,11 @@ def summarise(lines: Sequence[Line]) -> Summary | None:
 
 
 def worst(lines: Iterable[Line], count: int) -> list[Line]:
-    """The `count` objects with the lowest mean IoU over all clicks, worst first; ties in the data set's order."""
+    """Choose the `count` objects with the lowest mean IoU over all clicks.
+
+    Returns:
+        Their lines, worst first; ties in the data set's order.
+    """
     objects = [line for line in lines if "error" not in line]
     return sorted(objects, key=lambda line: float(np.mean(line["ious"])))[:count]
 
@@ -97,7 +108,7 @@ class Running:
                 self._clicks[threshold] += clicks_needed(line["ious"], threshold) or len(line["ious"])
 
     def text(self) -> str:
-        """Such as "12 objects, NoC 80/85/90/95: 3.1 4.0 6.2 9.9, 1 broken"."""
+        """Say the numbers so far, such as "12 objects, NoC 80/85/90/95: 3.1 4.0 6.2 9.9, 1 broken"."""
         if not self._objects:
             return f"{self._broken} broken" if self._broken else ""
         means = " ".join(f"{self._clicks[t] / self._objects:.1f}" for t in NOC_THRESHOLDS)

@@ -39,12 +39,24 @@ class Picture:
 
 
 def missing(message: str) -> Sequence[Target]:
-    """Stands for the objects of a picture whose annotation is not there: says so when it is its turn."""
+    """Stand for the objects of a picture whose annotation is not there.
+
+    Raises:
+        ImageError: always, with `message`: the picture is reported when it is its turn.
+    """
     raise ImageError(message)
 
 
 def problem(target: Target, shape: tuple[int, ...]) -> str | None:
-    """What keeps an object from being evaluated on an image of `shape` (height, width, ...), if anything does."""
+    """Say what keeps an object from being evaluated.
+
+    Args:
+        target: the object.
+        shape: of its image: height, width, ...
+
+    Returns:
+        The reason, or None where there is none.
+    """
     if target.mask.shape != shape[:2]:
         found, expected = target.mask.shape, shape[:2]
         return f"{target.name}: mask of {found[1]} x {found[0]} pixels, its image has {expected[1]} x {expected[0]}"

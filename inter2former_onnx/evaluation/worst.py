@@ -13,7 +13,7 @@ from ..images import read_image, write_image
 from ..outputs import OutputFile
 from ..overlay import draw_overlay, side_by_side
 from ..progress import progress
-from ..runtime import Click
+from ..runtime.click import Click
 from .methods import MethodSettings
 from .reduction import reduce_image
 from .results import Line
@@ -30,9 +30,16 @@ PANEL_SIDE = 320  # pixels of a panel's longer side
 def draw_worst(
     lines: Sequence[Line], pictures: Sequence[Picture], method: MethodSettings, threads: int, folder: Path
 ) -> None:
-    """Write a PNG for each of `lines`, worst first, into `folder/worst`, whose earlier pictures go.
+    """Write a PNG for each of `lines` into `folder/worst`, whose earlier pictures go.
 
     The masks are not in the lines: the method is given the same clicks again.
+
+    Args:
+        lines: of the objects, worst first.
+        pictures: of the data set.
+        method: that was measured.
+        threads: that it may use.
+        folder: of the run.
     """
     place = folder / WORST_FOLDER
     place.mkdir(exist_ok=True)
@@ -46,7 +53,7 @@ def draw_worst(
         image, target = read_image(picture.image), picture.read()[line["object"]]
         session = opened.encode(image).session()
         clicks = [Click(x, y, bool(positive)) for x, y, positive in line["clicks"]]
-        masks = [session.click(click.x, click.y, click.positive) for click in clicks]
+        masks = [session.click(*click) for click in clicks]
         sheet = contact_sheet(image, target.mask, target.void, masks, clicks, line["ious"], line["name"])
         with OutputFile(place / f"{number:02d}.png") as out:
             out.write(lambda stream, sheet=sheet: write_image(stream, sheet, ".png"))  # type: ignore[misc]
@@ -61,7 +68,19 @@ def contact_sheet(
     ious: Sequence[float],
     name: str,
 ) -> NDArray[np.uint8]:
-    """The target, then the mask after some of the clicks with these drawn: uint8 [height, width, 3]."""
+    """Draw the target, then the mask after some of the clicks with these.
+
+    Args:
+        image: uint8 [H, W, 3], RGB.
+        target, void: bool [H, W]; pixels of `void` do not count.
+        masks: bool [H, W] after each click.
+        clicks: on the image.
+        ious: after each click.
+        name: of the object.
+
+    Returns:
+        uint8 [height, width, 3], RGB.
+    """
     scale = min(1.0, PANEL_SIDE / max(image.shape[:2]))
     small = reduce_image(image, PANEL_SIDE)
     size = (small.shape[1], small.shape[0])

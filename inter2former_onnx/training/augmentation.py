@@ -48,7 +48,7 @@ def sample_view(
     settings: AugmentationSettings,
     generator: np.random.Generator,
 ) -> Floats:
-    """A random affine map from the unit square of the output to pixels of the image.
+    """Draw a random affine map from the unit square of the output to pixels of the image.
 
     Args:
         height, width: of the image.
@@ -91,7 +91,7 @@ def sample_view(
 
 
 def _about(matrix: Floats, angle: float, x: float, y: float) -> Floats:
-    """The map followed by a rotation about (x, y)."""
+    """Follow the map by a rotation about (x, y)."""
     cos, sin = math.cos(angle), math.sin(angle)
     shifted = matrix - np.array([[0.0, 0.0, x], [0.0, 0.0, y]])
     return np.array([[cos, -sin], [sin, cos]]) @ shifted + np.array([[0.0, 0.0, x], [0.0, 0.0, y]])
@@ -111,7 +111,7 @@ def warp(images: Tensor, maps: Tensor, sizes: Tensor, views: Tensor, size: int, 
         mean, std: float32 [3].
 
     Returns:
-        normalised images float32 [I, 3, size, size], zero outside the image; regions int64 [I, size, size], -1 outside;
+        Normalised images float32 [I, 3, size, size], zero outside the image; regions int64 [I, size, size], -1 outside;
         inside bool [I, size, size].
     """
     side = images.shape[1]
@@ -135,7 +135,16 @@ def warp(images: Tensor, maps: Tensor, sizes: Tensor, views: Tensor, size: int, 
 
 
 def sample_colour(count: int, settings: AugmentationSettings, generator: np.random.Generator) -> Floats:
-    """Random colour changes: float64 [count, 3, 4], a 3 x 3 mixing matrix and an offset for normalised colours."""
+    """Draw random colour changes.
+
+    Args:
+        count: how many.
+        settings: how strongly.
+        generator: source of randomness.
+
+    Returns:
+        float64 [count, 3, 4], a 3 x 3 mixing matrix and an offset for normalised colours.
+    """
     changes = np.zeros((count, 3, 4))
     for change in changes:
         saturation = 0.0 if generator.random() < settings.grey else math.exp(generator.normal(0.0, 0.25))
@@ -149,24 +158,36 @@ def sample_colour(count: int, settings: AugmentationSettings, generator: np.rand
 
 
 def _about_grey(angle: float) -> Floats:
-    """Rotation of colours about the axis of greys, which moves hues: float64 [3, 3]; rows sum to 1 (Rodrigues)."""
+    """Rotate colours about the axis of greys, which moves hues: float64 [3, 3]; rows sum to 1 (Rodrigues)."""
     cross = np.array([[0.0, -1.0, 1.0], [1.0, 0.0, -1.0], [-1.0, 1.0, 0.0]]) / math.sqrt(3.0)
     return math.cos(angle) * (np.eye(3) - _GREY) + math.sin(angle) * cross + _GREY
 
 
 def change_colour(images: Tensor, changes: Tensor, inside: Tensor) -> Tensor:
-    """Normalised images [I, 3, H, W] with the changes [I, 3, 4] of `sample_colour` applied inside the image."""
+    """Change the colours of images, inside them.
+
+    Args:
+        images: float32 [I, 3, H, W], normalised.
+        changes: float32 [I, 3, 4] of `sample_colour`.
+        inside: bool [I, H, W].
+
+    Returns:
+        float32 [I, 3, H, W]
+    """
     mixed = torch.einsum("icd,idhw->ichw", changes[:, :, :3], images) + changes[:, :, 3, None, None]
     return mixed * inside[:, None]
 
 
 def generated_shapes(parameters: Tensor, size: int) -> Tensor:
-    """Star-shaped blobs: bool [I, size, size].
+    """Draw star-shaped blobs.
 
     Args:
         parameters: float32 [I, 2 + 1 + 2 * K]: centre (x, y) and mean radius relative to the picture, then amplitudes
             and phases of K harmonics of the outline.
         size: pixels per side.
+
+    Returns:
+        bool [I, size, size]
     """
     axis = (torch.arange(size, device=parameters.device) + 0.5) / size
     dx = axis[None, None, :] - parameters[:, 0, None, None]
@@ -182,7 +203,16 @@ def generated_shapes(parameters: Tensor, size: int) -> Tensor:
 
 
 def sample_shapes(count: int, generator: np.random.Generator, harmonics: int = 6) -> Floats:
-    """Random parameters for `generated_shapes`: float64 [count, 3 + 2 * harmonics]."""
+    """Draw random parameters for `generated_shapes`.
+
+    Args:
+        count: how many shapes.
+        generator: source of randomness.
+        harmonics: of their outlines.
+
+    Returns:
+        float64 [count, 3 + 2 * harmonics]
+    """
     centre = generator.uniform(0.15, 0.85, (count, 2))
     radius = np.exp(generator.uniform(math.log(0.05), math.log(0.3), (count, 1)))
     amplitudes = generator.normal(0.0, 0.35, (count, harmonics)) / np.arange(1, harmonics + 1)

@@ -11,7 +11,7 @@ _CHUNK_ELEMENTS = 1 << 28  # of the largest temporary
 
 
 def squared_distances(classes: Tensor) -> Tensor:
-    """Exact squared L2 distance to the nearest pixel of another class, the image's frame included.
+    """Measure the exact squared L2 distance to the nearest pixel of another class, the image's frame included.
 
     Args:
         classes: bool or uint8 [B, H, W]. One pass serves several regions of a map, each a class of its own.
@@ -40,7 +40,11 @@ def squared_distances(classes: Tensor) -> Tensor:
 
 @torch.compiler.disable  # else the compiled minimum over x' combines the two scans anew for each pair (x, x')
 def _distance_along_columns(classes: Tensor) -> Tensor:
-    """Distance to the nearest pixel of another class in the same column, int32 [B, H, W]; the frame counts."""
+    """Measure the distance to the nearest pixel of another class in the same column; the frame counts.
+
+    Returns:
+        int32 [B, H, W]
+    """
     height = classes.shape[1]
     index = torch.arange(height, device=classes.device, dtype=torch.int32)[:, None]
     changed = torch.cat([torch.ones_like(classes[:, :1], dtype=torch.bool), classes[:, 1:] != classes[:, :-1]], dim=1)
@@ -52,13 +56,13 @@ def _distance_along_columns(classes: Tensor) -> Tensor:
 
 
 def deepest_pixels(distances: Tensor) -> tuple[Tensor, Tensor]:
-    """Each map's largest squared distance, and its flat index, the first in reading order on ties.
+    """Find each map's largest squared distance and its place, the first in reading order on ties.
 
     Args:
         distances: [B, H, W], whole numbers.
 
     Returns:
-        int64 [B] each.
+        The distance and its flat index, int64 [B] each.
     """
     values = distances.flatten(1).long()
     count = values.shape[1]
@@ -68,7 +72,7 @@ def deepest_pixels(distances: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def batched_clicks(predictions: Tensor, targets: Tensor) -> Tensor:
-    """The next click of every object, as `clicks.simulate_clicks`.
+    """Choose the next click of every object, as `clicks.simulate_clicks` does.
 
     Args:
         predictions, targets: bool [B, H, W].

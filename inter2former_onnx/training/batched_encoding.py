@@ -28,9 +28,17 @@ class BatchFeatures:
 
 
 def window_plans(model: Inter2Former, size: int, device: torch.device) -> Plans:
-    """The encoder's window arrangements for size x size pixels, on `device`.
+    """Plan the encoder's windows for size x size pixels.
 
     They are planned on the CPU: planning is index work, and the plan's tensors are moved afterwards.
+
+    Args:
+        model: whose encoder it is.
+        size: in pixels.
+        device: where the plans go.
+
+    Returns:
+        The plain and the shifted arrangement.
     """
     backbone = model.backbone
     frequencies = backbone.rope.freqs
@@ -48,14 +56,15 @@ def _to(plan: WindowPlan, device: torch.device) -> WindowPlan:
 
 
 def edge_channels(model: Inter2Former, inputs: Tensor) -> Tensor:
-    """The hand-made edge channels of normalised images, in float32 whatever autocast says (they are discontinuous).
+    """Compute the hand-made edge channels of images, in float32 whatever autocast says (they are discontinuous).
 
     Each channel has unit L2 norm over the image, so its values shrink as the image grows. At another size than the
     configured one they are scaled to what the configured size would show; at that size the factor is 1 and this is
     exactly the inference form.
 
     Args:
-        inputs: float32 [I, 3, T, T].
+        model: whose edge detector it is.
+        inputs: float32 [I, 3, T, T], normalised.
 
     Returns:
         float32 [I, 5, T, T]
@@ -67,9 +76,16 @@ def edge_channels(model: Inter2Former, inputs: Tensor) -> Tensor:
 
 
 def edge_pyramid(model: Inter2Former, channels: Tensor) -> list[Tensor]:
-    """Edge maps [I, H_k, W_k, C_k] from the edge channels [I, 5, T, T], coarse to fine.
+    """Compute edge maps from the edge channels, coarse to fine.
 
     This is what `EdgeDetector.forward` goes on with; channels come last because that is how the decode head works.
+
+    Args:
+        model: whose edge detector it is.
+        channels: float32 [I, 5, T, T] from `edge_channels`.
+
+    Returns:
+        Maps [I, H_k, W_k, C_k].
     """
     detector = model.edge_detector
     x = convolve(channels.permute(0, 2, 3, 1).contiguous(), detector.conv1)
@@ -91,15 +107,16 @@ def edge_pyramid(model: Inter2Former, channels: Tensor) -> list[Tensor]:
 
 
 def _norm_silu(x: Tensor, norm: nn.GroupNorm) -> Tensor:
-    """GroupNorm(1) and SiLU of maps [I, H, W, C], in float32 whatever autocast says."""
+    """Apply GroupNorm(1) and SiLU to maps [I, H, W, C], in float32 whatever autocast says."""
     return F.silu(group_norm(x, norm)).to(x.dtype)
 
 
 def encode_batch(model: Inter2Former, inputs: Tensor, channels: Tensor, plans: Plans) -> BatchFeatures:
-    """Features of normalised images.
+    """Compute the features of images.
 
     Args:
-        inputs: float32 [I, 3, T, T].
+        model: the model.
+        inputs: float32 [I, 3, T, T], normalised.
         channels: float32 [I, 5, T, T] from `edge_channels`.
         plans: from `window_plans` for T.
     """
@@ -111,12 +128,20 @@ def encode_batch(model: Inter2Former, inputs: Tensor, channels: Tensor, plans: P
 
 
 def per_object(x: Tensor, objects: int) -> Tensor:
-    """[I, ...] -> [I * objects, ...], each image's entry repeated for its objects."""
+    """Repeat each image's entry for its objects.
+
+    Args:
+        x: [I, ...].
+        objects: of each image.
+
+    Returns:
+        [I * objects, ...]
+    """
     return x[:, None].expand(x.shape[0], objects, *x.shape[1:]).flatten(0, 1)
 
 
 def same_region_loss(embed: Tensor, regions: Tensor) -> Tensor:
-    """Auxiliary loss: tokens of one region should have similar embeddings, tokens of different regions should not.
+    """Compute an auxiliary loss: tokens of one region should have similar embeddings, tokens of different ones not.
 
     A click only ever names one object of an image; this uses the whole region map, every step.
 
@@ -125,7 +150,7 @@ def same_region_loss(embed: Tensor, regions: Tensor) -> Tensor:
         regions: int64 [I, h, w] region at each token's centre, -1 where there is no image.
 
     Returns:
-        scalar, binary cross entropy over pairs of tokens, same and different pairs weighing equally.
+        Scalar, binary cross entropy over pairs of tokens, same and different pairs weighing equally.
     """
     tokens = F.normalize(embed.flatten(2).transpose(1, 2).float(), dim=2)
     logits = 8.0 * (tokens @ tokens.transpose(1, 2)) - 4.0

@@ -41,17 +41,18 @@ class BlockRecord:
 
 
 def compute_dtype(like: Tensor) -> torch.dtype:
-    """The dtype of matrix products here: autocast's, or that of `like`."""
+    """Choose the dtype of matrix products here: autocast's, or that of `like`."""
     device = like.device.type
     return torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else like.dtype
 
 
 def prompt_tokens(neck: Neck, labels: Tensor, regions: Tensor) -> Tensor:
-    """Prompt embedding of every token: convolutions inside the region of interest, the constant vector outside.
+    """Embed the prompt: convolutions inside the region of interest, the constant vector for tokens outside.
 
     A crop's zero padding is imitated by zeroing what lies outside the region before each convolution.
 
     Args:
+        neck: whose embedding it is.
         labels: uint8 [B, T, T].
         regions: int64 [B, 4] in tokens.
 
@@ -79,13 +80,14 @@ def prompt_tokens(neck: Neck, labels: Tensor, regions: Tensor) -> Tensor:
 
 
 def quantise_keys(bsq: BSQAttention, keys: Tensor) -> tuple[Tensor, Tensor]:
-    """The bucket key of every key, differentiable: hard bits forward, sigmoid backward.
+    """Find the bucket key of every key, differentiable: hard bits forward, sigmoid backward.
 
     Args:
+        bsq: whose codebook it is.
         keys: [B, N, D].
 
     Returns:
-        bucket keys float32 [B, N, D], code logits float32 [B, N, bits].
+        Bucket keys float32 [B, N, D], code logits float32 [B, N, bits].
     """
     with torch.autocast(keys.device.type, enabled=False):
         logits = F.linear(keys.float(), bsq.code_proj.weight, bsq.code_proj.bias)
@@ -97,9 +99,10 @@ def quantise_keys(bsq: BSQAttention, keys: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def attend(block: DynamicHybridAttention, x: Tensor, boundary: Tensor, side: int) -> tuple[Tensor, BlockRecord]:
-    """One block over all objects.
+    """Run one block over all objects.
 
     Args:
+        block: the block.
         x: [B, N, C].
         boundary: bool [B, N].
         side: tokens per side of the square grid, N = side * side.
@@ -128,7 +131,12 @@ def attend(block: DynamicHybridAttention, x: Tensor, boundary: Tensor, side: int
 
 
 def mix_experts(block: DynamicHybridAttention, x: Tensor, boundary: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """The hybrid mixture of experts, every expert computed for every token and the chosen one kept.
+    """Mix the experts, every one computed for every token and the chosen one kept.
+
+    Args:
+        block: whose experts they are.
+        x: [B, N, C].
+        boundary: bool [B, N].
 
     Returns:
         [B, N, C], sigmoid scores float32 [B, N, E], the choice float32 [B, N, E] (one-hot, zero for other tokens).
@@ -155,9 +163,10 @@ def mix_experts(block: DynamicHybridAttention, x: Tensor, boundary: Tensor) -> t
 def neck_forward(
     neck: Neck, embed: Tensor, labels: Tensor, dense: Tensor | None = None
 ) -> tuple[Tensor, list[BlockRecord]]:
-    """Tokens that know the prompt, for a batch of objects.
+    """Compute tokens that know the prompt, for a batch of objects.
 
     Args:
+        neck: the neck.
         embed: [B, C, h, h] image embedding of each object's image.
         labels: uint8 [B, 16 h, 16 h].
         dense: bool [B], objects whose region is the whole map and whose tokens are all boundary tokens; None: none.

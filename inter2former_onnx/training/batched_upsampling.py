@@ -23,7 +23,15 @@ _ODD = (-27.0, 225.0, 67.0, -9.0)
 
 
 def localise(head: DynamicLocalUpsampling, tokens: Tensor) -> Tensor:
-    """[B, N, C] tokens -> [B, N] localisation logits."""
+    """Compute the localisation logits.
+
+    Args:
+        head: whose they are.
+        tokens: [B, N, C].
+
+    Returns:
+        [B, N]
+    """
     x = tokens
     layers = [layer for layer in head.mlp if isinstance(layer, nn.Conv2d)]
     for index, layer in enumerate(layers):
@@ -34,12 +42,21 @@ def localise(head: DynamicLocalUpsampling, tokens: Tensor) -> Tensor:
 
 
 def predicted_boxes(localisation: Tensor, side: int, threshold: float) -> Tensor:
-    """Bounding box of localisation > threshold, the whole grid where none is: [B, N] -> int64 [B, 4] in tokens."""
+    """Find the bounding box of localisation > threshold, the whole grid where none is.
+
+    Args:
+        localisation: [B, N] logits.
+        side: tokens per side of the square grid.
+        threshold: of the logits.
+
+    Returns:
+        int64 [B, 4] in tokens.
+    """
     return bounding_boxes((localisation > threshold).unflatten(1, (side, side)))
 
 
 def interpolation_matrices(first: Tensor, last: Tensor, size: int, dtype: torch.dtype) -> Tensor:
-    """Bicubic 2x along one axis, as a matrix, for cells first..last-1 only.
+    """Write bicubic 2x along one axis as a matrix, for cells first..last-1 only.
 
     Args:
         first, last: int64 [B], the half-open range of input cells; neighbours beyond it repeat its border.
@@ -63,9 +80,10 @@ def interpolation_matrices(first: Tensor, last: Tensor, size: int, dtype: torch.
 
 
 def upsample_level(level: LocalUpsample2x, x: Tensor, edge: Tensor, boxes: Tensor, compute: torch.dtype) -> Tensor:
-    """One level inside each object's box.
+    """Run one level inside each object's box.
 
     Args:
+        level: the level.
         x: [B, h, w, Ci].
         edge: [I, 2h, 2w, Ci] of the images, B / I objects each.
         boxes: int64 [B, 4] in cells of x.
@@ -90,9 +108,10 @@ def upsample_level(level: LocalUpsample2x, x: Tensor, edge: Tensor, boxes: Tenso
 
 
 def draw(head: DynamicLocalUpsampling, tokens: Tensor, edges: Sequence[Tensor], boxes: Tensor) -> Tensor:
-    """The masks of a batch of objects.
+    """Draw the masks of a batch of objects.
 
     Args:
+        head: the decode head.
         tokens: [B, h * h, C].
         edges: of the images, coarse to fine, each [I, H_k, W_k, Ci]; the objects of one image are side by side.
         boxes: int64 [B, 4] in tokens.

@@ -90,7 +90,13 @@ class BatchSampler:
         self.probabilities = weights / weights.sum()
 
     def draw(self, images: int, objects: int, size: int) -> Batch:
-        """Draw a batch of `images` pictures of size x size pixels with `objects` targets each."""
+        """Draw a batch.
+
+        Args:
+            images: how many pictures.
+            objects: targets of each.
+            size: side of the pictures in pixels.
+        """
         store, generator, device = self.store, self.generator, self.store.images.device
         chosen = generator.choice(len(store.sources), images, p=self.probabilities)
         maps, views, lookups = [], [], []
@@ -126,7 +132,7 @@ class BatchSampler:
         return Batch(inputs, targets, regions, valid)
 
     def _paste(self, inputs: Tensor, regions: Tensor, inside: Tensor, first: Tensor) -> tuple[Tensor, Tensor]:
-        """Copy-paste between neighbours in the batch: an object of the next picture, or a generated shape of it."""
+        """Paste between neighbours in the batch: an object of the next picture, or a generated shape of it."""
         count, size = inputs.shape[0], inputs.shape[-1]
         kind = self.generator.random(count)
         shapes = sample_shapes(count, self.generator)
@@ -144,7 +150,7 @@ class BatchSampler:
         return torch.where(mask[:, None], inputs[other], inputs), torch.where(mask, PASTED, regions)
 
     def _choose(self, regions: Tensor, lookup: Tensor, objects: int) -> tuple[Tensor, Tensor]:
-        """The first `objects` candidates of each image that the view shows well, repeated if there are fewer."""
+        """Choose the first `objects` candidates of each image that the view shows well, repeated if there are fewer."""
         images, size = regions.shape[0], regions.shape[-1]
         flat = torch.where(regions < 0, VOID_REGION, regions).flatten(1)  # outside the image nothing is an object
         offset = torch.arange(images, device=flat.device)[:, None] * MAX_REGIONS

@@ -7,13 +7,13 @@ from torch import Tensor, nn
 
 
 def convolve(x: Tensor, conv: nn.Conv2d) -> Tensor:
-    """A convolution of maps [B, H, W, C]."""
+    """Convolve maps [B, H, W, C]."""
     y: Tensor = conv(x.permute(0, 3, 1, 2))
     return y.permute(0, 2, 3, 1)
 
 
 def group_norm(x: Tensor, norm: nn.GroupNorm, mask: Tensor | None = None) -> Tensor:
-    """GroupNorm(1), with statistics from inside the mask if there is one, in float32.
+    """Apply GroupNorm(1), with statistics from inside the mask if there is one, in float32.
 
     Not F.group_norm: what torch.compile makes of its backward pass for maps with channels last is one thread going
     through them number by number, an eighth of a whole step.

@@ -1,4 +1,4 @@
-"""Simulated clicks and sessions' rules for a batch of objects, as evaluation and runtime have them."""
+"""Simulated clicks and sessions' rules for a batch of objects on a CPU: evaluation's and the runtime's, on threads."""
 
 from __future__ import annotations
 
@@ -7,14 +7,15 @@ from concurrent.futures import Executor
 import numpy as np
 from numpy.typing import NDArray
 
-from ..evaluation.clicks import Mask, simulate_click
+from ..evaluation.clicks import simulate_click
+from ..evaluation.targets import Mask
 from ..runtime.islands import drop_islands
 from ..runtime.labels import DEFINITE_FOREGROUND
 from .label_maps import NOWHERE
 
 
 def simulate_clicks(predictions: Mask, targets: Mask, pool: Executor | None) -> NDArray[np.int64]:
-    """`simulate_click` for every object of a batch.
+    """Choose the next click of every object of a batch, as `simulate_click` does.
 
     Args:
         predictions, targets: bool [B, H, W].
@@ -25,14 +26,14 @@ def simulate_clicks(predictions: Mask, targets: Mask, pool: Executor | None) -> 
     """
     found = (pool.map if pool else map)(simulate_click, predictions, targets)
     return np.array(
-        [(c.row, c.column, int(c.positive)) if c else (NOWHERE, NOWHERE, 0) for c in found], dtype=np.int64
+        [(c.y, c.x, int(c.positive)) if c else (NOWHERE, NOWHERE, 0) for c in found], dtype=np.int64
     ).reshape(-1, 3)
 
 
 def without_islands(
     logits: NDArray[np.float32], foreground: Mask, labels: NDArray[np.uint8], pool: Executor | None
 ) -> Mask:
-    """Each prediction without its islands (`runtime.islands`).
+    """Drop the islands of each prediction (`runtime.islands`).
 
     Args:
         logits: [B, H, W].

@@ -1,4 +1,4 @@
-"""COCO JSON: polygons and run-length masks become region maps, without pycocotools."""
+"""COCO JSON: polygons and run-length masks become region maps. Needs pycocotools (extra `[train]`)."""
 
 from __future__ import annotations
 
@@ -12,11 +12,13 @@ import numpy as np
 
 from ..errors import ArgumentError
 from ..evaluation.coco_masks import segmentation_mask
-from .records import Record, RegionMap
+from ..evaluation.masks import RegionMap
+from ..extras import require
+from .records import Record
 
 
 def read_coco(path: Path, images: Path) -> list[Record]:
-    """Records of a COCO instances file; images without annotations and crowd annotations are left out.
+    """List the records of a COCO instances file; images without annotations and crowd annotations are left out.
 
     Args:
         path: the JSON file.
@@ -24,7 +26,9 @@ def read_coco(path: Path, images: Path) -> list[Record]:
 
     Raises:
         ArgumentError: not JSON of that form, or an image file is missing.
+        MissingDependencyError: pycocotools is not installed.
     """
+    require("train", "pycocotools")
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
         entries = {entry["id"]: entry for entry in content["images"]}
@@ -53,10 +57,18 @@ def _reader(annotations: Sequence[Mapping[str, Any]], height: int, width: int, p
 
 
 def paint(annotations: Sequence[Mapping[str, Any]], height: int, width: int, source: str) -> RegionMap:
-    """A region map with an id an instance, larger instances below smaller ones.
+    """Paint a region map with an id an instance, larger instances below smaller ones.
+
+    Args:
+        annotations: of one image.
+        height, width: of the image, in pixels.
+        source: what to call them in errors.
+
+    Returns:
+        int32 [height, width], 0 = unlabelled.
 
     Raises:
-        ArgumentError: a segmentation of unknown form; `source` is named.
+        ArgumentError: a segmentation that cannot be drawn.
     """
     masks = [segmentation_mask(a.get("segmentation"), height, width, source) for a in annotations]
     regions = np.zeros((height, width), dtype=np.int32)

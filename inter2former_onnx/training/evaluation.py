@@ -1,174 +1,59 @@
-"""Simulated click sessions on fixed targets: IoU after each click, NoC, clicks obeyed, codes and experts in use."""
+"""A model in training, measured: IoU after each click, NoC, clicks obeyed, codes and experts in use."""
 
 from __future__ import annotations
 
-import dataclasses
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
-import torch.nn.functional as F
-from numpy.typing import NDArray
-from torch import Tensor
 
-from ..evaluation.clicks import Click, simulate_click
-from ..evaluation.metrics import NOC_THRESHOLDS, iou, number_of_clicks
-from ..models.configuration import GeometryConfig
-from ..models.preprocess import Preprocess
-from ..progress import progress
-from ..runtime.labels import DEFINITE_BACKGROUND, DEFINITE_FOREGROUND, UNKNOWN
-from .batched_neck import BlockRecord
-from .evaluation_targets import EvaluationTarget
-from .label_maps import (
-    NOWHERE,
-    apply_predictions,
-    click_discs,
-    draw_clicks,
-    initial_labels,
-)
+from ..evaluation.metrics import NOC_THRESHOLDS, number_of_clicks
+from ..evaluation.report import MARKS, table
+from .development import Example
+from .pictures import contact_sheet, write_picture
 from .rounds import ClickRounds
+from .sessions import Session, run_sessions
+from .usage import Usage
+
+_BATCH = 8  # targets side by side
+_SHOWN = 10  # targets whose masks are drawn, about
 
 
-@dataclass
-class Session:
-    """What happened on one target: masks bool [H, W] and IoU after each click, and the clicks (None: nothing left)."""
-
-    name: str
-    overlaps: list[float] = field(default_factory=list)
-    clicks: list[Click | None] = field(default_factory=list)
-    obeyed: list[bool] = field(default_factory=list)
-    masks: list[NDArray[np.bool_]] = field(default_factory=list)
-
-
-@dataclass
-class Usage:
-    """Which codes and experts were used: per block bool [codes] and routed tokens of each expert [E]."""
-
-    codes: list[Tensor] = field(default_factory=list)
-    tokens: list[Tensor] = field(default_factory=list)
-
-    def add(self, records: Sequence[BlockRecord]) -> None:
-        """Count one prediction."""
-        for block, record in enumerate(records):
-            bits = (record.code_logits >= 0).flatten(0, 1).long()
-            powers = 2 ** torch.arange(bits.shape[1] - 1, -1, -1, device=bits.device)
-            counts = torch.bincount((bits * powers).sum(1), minlength=2 ** bits.shape[1]).cpu()
-            tokens = record.chosen.sum((0, 1)).cpu()
-            if block == len(self.codes):
-                self.codes.append(torch.zeros_like(counts))
-                self.tokens.append(torch.zeros_like(tokens))
-            self.codes[block] += counts
-            self.tokens[block] += tokens
-
-    def summary(self) -> dict[str, Any]:
-        """Codes used, the largest code's share of keys, and experts' shares, per block."""
-        return {
-            "codes_used": [int((counts > 0).sum()) for counts in self.codes],
-            "largest_code": [float(counts.max() / counts.sum()) for counts in self.codes],
-            "expert_shares": [(tokens / tokens.sum()).tolist() for tokens in self.tokens],
-        }
-
-
-def run_sessions(
-    rounds: ClickRounds,
-    targets: Sequence[EvaluationTarget],
-    clicks: int,
-    size: int,
-    batch: int,
-    enforce: bool = False,
-    keep_masks: bool = False,
-) -> tuple[list[Session], Usage]:
-    """Click sessions as at inference, several targets side by side.
+def evaluate(
+    rounds: ClickRounds, examples: Sequence[Example], clicks: int, size: int, enforce: bool, sheet: Path
+) -> dict[str, Any]:
+    """Measure a model on some targets, and draw its masks of a few of them.
 
     Args:
         rounds: holds the model (in eval mode).
-        targets: what to segment.
-        clicks: rounds of each session.
+        examples: what to segment.
+        clicks: a target.
         size: model input in pixels.
-        batch: targets side by side.
-        enforce: set pixels close to clicks in the mask, as `ClickSession` does by default.
-        keep_masks: keep every mask in the sessions.
+        enforce: set pixels close to clicks in the masks.
+        sheet: the picture to write.
+
+    Returns:
+        What `summarise` gives.
+
+    Raises:
+        ArgumentError: the picture cannot be written.
     """
-    geometry: GeometryConfig = dataclasses.replace(rounds.model.config.geometry, size=size)
-    preprocess = Preprocess(dataclasses.replace(rounds.model.config, geometry=geometry))
-    sessions, usage = [], Usage()
-    for start in progress(range(0, len(targets), batch), label="evaluate"):
-        chunk = targets[start : start + batch]
-        sessions += _run_chunk(rounds, chunk, preprocess, clicks, enforce, keep_masks, usage)
-    return sessions, usage
-
-
-@torch.no_grad()
-def _run_chunk(
-    rounds: ClickRounds,
-    targets: Sequence[EvaluationTarget],
-    preprocess: Preprocess,
-    clicks: int,
-    enforce: bool,
-    keep_masks: bool,
-    usage: Usage,
-) -> list[Session]:
-    size, device = preprocess.size, rounds.device
-    inputs = torch.cat([preprocess(torch.from_numpy(target.image)) for target in targets]).to(device)
-    features = rounds.encode(inputs)
-    labels = initial_labels(len(targets), size, device)
-    close, radius = torch.zeros_like(labels, dtype=torch.bool), rounds.model.config.click_radius
-    sessions = [Session(target.name) for target in targets]
-    masks = [np.zeros_like(target.mask) for target in targets]
-    for _ in range(clicks):
-        found = [simulate_click(mask, target.mask) for mask, target in zip(masks, targets, strict=True)]
-        scales = [size / _square(target.mask.shape, preprocess.divisor) for target in targets]
-        places = torch.tensor([_place(click, scale) for click, scale in zip(found, scales, strict=True)], device=device)
-        labels = draw_clicks(labels, click_discs(places[:, 0], places[:, 1], size, radius), places[:, 2] > 0)
-        close |= click_discs(places[:, 0], places[:, 1], size, radius // 2)
-        logits, _, records = rounds.predict(features, labels)
-        usage.add(records)
-        for index, (session, target, click) in enumerate(zip(sessions, targets, found, strict=True)):
-            mask = original_mask(logits[index], target.mask.shape, preprocess.divisor)
-            if enforce:
-                enforced = torch.where(close[index], labels[index], UNKNOWN)
-                mask = _enforced(mask, enforced.cpu().numpy(), scales[index])
-            masks[index] = mask
-            session.clicks.append(click)
-            session.overlaps.append(iou(mask, target.mask))
-            if click:
-                session.obeyed.append(bool(mask[click.row, click.column]) == click.positive)
-            if keep_masks:
-                session.masks.append(mask)
-        labels = apply_predictions(labels, logits > 0)
-    return sessions
-
-
-def _place(click: Click | None, scale: float) -> tuple[int, int, int]:
-    """Model pixel of a click of the original image, and 1 for positive."""
-    if click is None:
-        return NOWHERE, NOWHERE, 0
-    return int(scale * click.row), int(scale * click.column), int(click.positive)
-
-
-def _square(shape: tuple[int, ...], divisor: int) -> int:
-    """Side of the padded square that an image becomes (docs/model.md 1)."""
-    return -(-max(shape[:2]) // divisor) * divisor
-
-
-def original_mask(logits: Tensor, shape: tuple[int, ...], divisor: int) -> NDArray[np.bool_]:
-    """bool [H, W]: logits [T, T] brought back to the original image and thresholded."""
-    side = _square(shape, divisor)
-    large = F.interpolate(logits[None, None].float(), size=(side, side), mode="bilinear", align_corners=False)[0, 0]
-    return (large[: shape[0], : shape[1]] > 0).cpu().numpy()
-
-
-def _enforced(mask: NDArray[np.bool_], labels: NDArray[np.uint8], scale: float) -> NDArray[np.bool_]:
-    rows = (np.arange(mask.shape[0]) * scale).astype(np.intp)
-    columns = (np.arange(mask.shape[1]) * scale).astype(np.intp)
-    own = labels[rows[:, None], columns]
-    return (mask | (own == DEFINITE_FOREGROUND)) & (own != DEFINITE_BACKGROUND)
+    sessions, usage = run_sessions(rounds, examples, clicks, size, _BATCH, enforce, keep_masks=True)
+    shown = range(0, len(examples), max(1, len(examples) // _SHOWN))
+    after = [k for k in MARKS if k <= clicks]
+    write_picture(sheet, contact_sheet([examples[i] for i in shown], [sessions[i] for i in shown], after))
+    return summarise(sessions, usage)
 
 
 def summarise(sessions: Sequence[Session], usage: Usage) -> dict[str, Any]:
-    """Mean IoU after each click, NoC (a session that never gets there counts all its clicks), clicks obeyed, usage."""
+    """Compute the numbers of some sessions, as JSON types.
+
+    Returns:
+        `targets`, how many; `iou`, the mean after each click; `noc80`, `noc85`, ..., where a session that never gets
+        there counts all its clicks; `clicks_right`, the share of clicks obeyed; `clicks_that_hurt`, the share of those
+        after the first that cost more than 0.01 of IoU; and what `Usage.summary` gives.
+    """
     overlaps = np.array([session.overlaps for session in sessions])
     result: dict[str, Any] = {"targets": len(sessions), "iou": overlaps.mean(0).tolist()}
     for threshold in NOC_THRESHOLDS:
@@ -180,14 +65,15 @@ def summarise(sessions: Sequence[Session], usage: Usage) -> dict[str, Any]:
     return {**result, **usage.summary()}
 
 
-def table(results: dict[str, dict[str, Any]]) -> str:
-    """Markdown table of `summarise` results by list name."""
-    marks = (1, 2, 3, 5, 10, 20)
-    lines = ["| list | " + " | ".join(f"@{k}" for k in marks) + " | NoC80 | NoC85 | NoC90 | clicks right |"]
-    lines.append("|---" * (len(marks) + 5) + "|")
+def results_table(results: Mapping[str, Mapping[str, Any]]) -> str:
+    """Write the results of `summarise` as a Markdown table, a line a list.
+
+    Args:
+        results: by the name of the list.
+    """
+    rows = []
     for name, result in results.items():
-        ious = [f"{result['iou'][k - 1]:.3f}" if k <= len(result["iou"]) else "" for k in marks]
+        ious = [f"{result['iou'][k - 1]:.3f}" if k <= len(result["iou"]) else "" for k in MARKS]
         nocs = [f"{result[f'noc{limit}']:.2f}" for limit in (80, 85, 90)]
-        cells = [f"{name} ({result['targets']})", *ious, *nocs, f"{result['clicks_right']:.3f}"]
-        lines.append("| " + " | ".join(cells) + " |")
-    return "\n".join(lines)
+        rows.append([f"{name} ({result['targets']})", *ious, *nocs, f"{result['clicks_right']:.3f}"])
+    return table(["list", *(f"@{k}" for k in MARKS), "NoC80", "NoC85", "NoC90", "clicks right"], rows)

@@ -42,7 +42,10 @@ class ImageStore:
 
 
 def read_image(path: object) -> NDArray[np.uint8]:
-    """Read an image file: uint8 [H, W, 3] RGB.
+    """Read a picture.
+
+    Returns:
+        uint8 [H, W, 3], RGB.
 
     Raises:
         ArgumentError: not a readable image.
@@ -57,8 +60,8 @@ def load(records: Sequence[Record], side: int, device: torch.device, workers: in
     """Decode all records.
 
     Args:
-        records: what to train on.
-        side: S; images longer than that are reduced to it.
+        records: what to decode.
+        side: S, pixels of the longer side to which larger images are reduced.
         device: where pixels and maps are kept.
         workers: threads that decode.
 

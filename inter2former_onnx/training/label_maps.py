@@ -19,12 +19,25 @@ NOWHERE = -(10**6)  # row and column of "no click": its disc touches no pixel
 
 
 def initial_labels(count: int, size: int, device: torch.device) -> Tensor:
-    """Everything unknown: uint8 [count, size, size]."""
+    """Begin with everything unknown.
+
+    Returns:
+        uint8 [count, size, size]
+    """
     return torch.full((count, size, size), UNKNOWN, dtype=torch.uint8, device=device)
 
 
 def click_discs(rows: Tensor, columns: Tensor, size: int, radius: int) -> Tensor:
-    """Pixels no further than `radius` from each click. rows, columns: int64 [B] -> bool [B, size, size]."""
+    """Mark the pixels no further than `radius` from each click.
+
+    Args:
+        rows, columns: int64 [B].
+        size: of the maps, in pixels.
+        radius: in pixels.
+
+    Returns:
+        bool [B, size, size]
+    """
     axis = torch.arange(size, device=rows.device)
     down = (axis - rows[:, None]) ** 2
     across = (axis - columns[:, None]) ** 2
@@ -32,20 +45,44 @@ def click_discs(rows: Tensor, columns: Tensor, size: int, radius: int) -> Tensor
 
 
 def draw_clicks(labels: Tensor, discs: Tensor, positive: Tensor) -> Tensor:
-    """Labels [B, T, T] with each disc [B, T, T] set to definite foreground or background (positive: bool [B])."""
+    """Set the pixels of each disc to definite foreground or background.
+
+    Args:
+        labels: uint8 [B, T, T].
+        discs: bool [B, T, T].
+        positive: bool [B].
+
+    Returns:
+        uint8 [B, T, T]
+    """
     definite = torch.where(positive, DEFINITE_FOREGROUND, DEFINITE_BACKGROUND).to(labels.dtype)
     return torch.where(discs, definite[:, None, None], labels)
 
 
 def apply_predictions(labels: Tensor, foreground: Tensor) -> Tensor:
-    """Predicted foreground turns 2 -> 3 and 1 -> 2, background 2 -> 1 and 3 -> 2; 0 and 4 stay. Both [B, T, T]."""
+    """Move labels on: predicted foreground turns 2 -> 3 and 1 -> 2, background 2 -> 1 and 3 -> 2; 0 and 4 stay.
+
+    Args:
+        labels: uint8 [B, T, T].
+        foreground: bool [B, T, T].
+
+    Returns:
+        uint8 [B, T, T]
+    """
     up = foreground & ((labels == UNKNOWN) | (labels == POSSIBLE_BACKGROUND))
     down = ~foreground & ((labels == UNKNOWN) | (labels == POSSIBLE_FOREGROUND))
     return labels + up.to(labels.dtype) - down.to(labels.dtype)
 
 
 def extents(inside: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """First and last true index along the last axis, and whether there is any: bool [B, n] -> three tensors [B]."""
+    """Find the first and last true index along the last axis.
+
+    Args:
+        inside: bool [B, n].
+
+    Returns:
+        First and last, int64 [B] each, and whether there is any, bool [B].
+    """
     size = inside.shape[-1]
     as_int = inside.to(torch.int32)
     first = as_int.argmax(-1)
@@ -54,7 +91,14 @@ def extents(inside: Tensor) -> tuple[Tensor, Tensor, Tensor]:
 
 
 def bounding_boxes(inside: Tensor) -> Tensor:
-    """Bounding box (l, t, r, b) of each map's true cells, the whole map where none is: [B, h, w] -> int64 [B, 4]."""
+    """Find the bounding box of each map's true cells, the whole map where none is.
+
+    Args:
+        inside: bool [B, h, w].
+
+    Returns:
+        int64 [B, 4], (l, t, r, b).
+    """
     height, width = inside.shape[-2:]
     top, bottom, present = extents(inside.any(2))
     left, right, _ = extents(inside.any(1))
@@ -63,7 +107,14 @@ def bounding_boxes(inside: Tensor) -> Tensor:
 
 
 def regions_of_interest(labels: Tensor) -> Tensor:
-    """Region of interest of each label map, in tokens: uint8 [B, T, T] -> int64 [B, 4] (l, t, r, b)."""
+    """Find the region of interest of each label map.
+
+    Args:
+        labels: uint8 [B, T, T].
+
+    Returns:
+        int64 [B, 4], (l, t, r, b) in tokens.
+    """
     grid = labels.shape[-1] // PATCH_SIZE
     inside = labels != POSSIBLE_BACKGROUND
     tokens = inside.unflatten(2, (grid, PATCH_SIZE)).any(3).unflatten(1, (grid, PATCH_SIZE)).any(2)
@@ -73,7 +124,15 @@ def regions_of_interest(labels: Tensor) -> Tensor:
 
 
 def box_mask(boxes: Tensor, size: int) -> Tensor:
-    """bool [B, size, size], true inside each box (l, t, r, b), which is int64 [B, 4] in cells of that map."""
+    """Mark what is inside each box.
+
+    Args:
+        boxes: int64 [B, 4], (l, t, r, b) in cells of the map.
+        size: cells per side of the map.
+
+    Returns:
+        bool [B, size, size]
+    """
     axis = torch.arange(size, device=boxes.device)
     left, top, right, bottom = (side[:, None] for side in boxes.unbind(1))
     rows, columns = (axis >= top) & (axis < bottom), (axis >= left) & (axis < right)
@@ -81,7 +140,7 @@ def box_mask(boxes: Tensor, size: int) -> Tensor:
 
 
 def boundary_tokens(labels: Tensor, regions: Tensor, routing: str, kernel_size: int) -> Tensor:
-    """Which tokens take the boundary route, as `models.boundary_tokens.route` decides for one object.
+    """Decide which tokens take the boundary route, as `models.boundary_tokens.route` does for one object.
 
     Args:
         labels: uint8 [B, T, T].
@@ -105,7 +164,15 @@ def boundary_tokens(labels: Tensor, regions: Tensor, routing: str, kernel_size: 
 
 
 def _token_maximum(values: Tensor, radius: int) -> Tensor:
-    """Maximum over each token's pixels grown by `radius` pixels: [B, T, T] -> [B, T/16, T/16]. One axis at a time."""
+    """Find the maximum over each token's pixels grown by `radius` pixels, one axis at a time.
+
+    Args:
+        values: [B, T, T].
+        radius: in pixels.
+
+    Returns:
+        [B, T/16, T/16]
+    """
     window = PATCH_SIZE + 2 * radius
     rows = F.max_pool2d(values[:, None], (window, 1), (PATCH_SIZE, 1), (radius, 0))
     return F.max_pool2d(rows, (1, window), (1, PATCH_SIZE), (0, radius))[:, 0]

@@ -51,20 +51,28 @@ class LossWeights:
 
 
 def boundary_weights(targets: Tensor, extra: float) -> Tensor:
-    """1, and 1 + extra near the target's boundary: bool [B, T, T] -> float32 [B, T, T]."""
+    """Weigh pixels: 1, and 1 + extra near the target's boundary.
+
+    Args:
+        targets: bool [B, T, T].
+        extra: weight that is added there.
+
+    Returns:
+        float32 [B, T, T]
+    """
     values = targets[:, None].float()
     band = _maximum_around(values) + _maximum_around(-values)
     return 1.0 + extra * band[:, 0]
 
 
 def _maximum_around(values: Tensor) -> Tensor:
-    """Maximum over the window around each pixel, one axis at a time."""
+    """Find the maximum over the window around each pixel, one axis at a time."""
     half = _BOUNDARY_BAND // 2
     return F.max_pool2d(F.max_pool2d(values, (_BOUNDARY_BAND, 1), 1, (half, 0)), (1, _BOUNDARY_BAND), 1, (0, half))
 
 
 def mask_losses(logits: Tensor, targets: Tensor, inside: Tensor, weights: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Cross entropy and normalised focal loss inside the box, and soft IoU loss, of each object.
+    """Compute cross entropy and normalised focal loss inside the box, and soft IoU loss, of each object.
 
     The focal loss is a mean of the cross entropy too, with each pixel's squared error as its weight: what is still
     wrong late in a session is a small part of the picture, and counts as much as a whole mask did.
@@ -91,12 +99,19 @@ def mask_losses(logits: Tensor, targets: Tensor, inside: Tensor, weights: Tensor
 
 
 def weighted_mean(values: Tensor, weights: Tensor) -> Tensor:
-    """Mean of each map [B, T, T], which fades out below a total weight of one: [B]."""
+    """Compute the mean of each map, which fades out below a total weight of one.
+
+    Args:
+        values, weights: [B, T, T].
+
+    Returns:
+        [B]
+    """
     return (values * weights).sum((1, 2)) / weights.sum((1, 2)).clamp(min=1.0)
 
 
 def click_losses(logits: Tensor, targets: Tensor, labels: Tensor, inside: Tensor) -> Tensor:
-    """Mean cross entropy over the definite pixels of each object: float32 [B].
+    """Compute the mean cross entropy over the definite pixels of each object.
 
     Pixels where a disc reaches beyond the object (or into it) are left out, and so is what lies outside the box,
     whose logit no weight of the upsampling can change.
@@ -105,19 +120,25 @@ def click_losses(logits: Tensor, targets: Tensor, labels: Tensor, inside: Tensor
         logits: float32 [B, T, T].
         targets, inside: bool [B, T, T].
         labels: uint8 [B, T, T] as the decoder saw them; 0 and 4 are definite.
+
+    Returns:
+        float32 [B]
     """
     agreed = ((labels == 4) & targets | (labels == 0) & ~targets) & inside
     return weighted_mean(F.binary_cross_entropy_with_logits(logits, targets.float(), reduction="none"), agreed)
 
 
 def agreement_losses(logits: Tensor, model_logits: Tensor) -> Tensor:
-    """Mean excess of the cross entropy of each object's mask against another one of the model: float32 [B].
+    """Compute the mean excess of the cross entropy of each object's mask against another one of the model.
 
     The divergence of the two, so 0 where they are equal, however undecided both are.
 
     Args:
         logits: float32 [B, T, T].
         model_logits: float32 [B, T, T], the mask to agree with; no gradient goes there.
+
+    Returns:
+        float32 [B]
     """
     wanted = torch.sigmoid(model_logits)
     entropy = F.binary_cross_entropy_with_logits(logits, wanted, reduction="none")
@@ -126,7 +147,7 @@ def agreement_losses(logits: Tensor, model_logits: Tensor) -> Tensor:
 
 
 def box_losses(logits: Tensor, others: Tensor, inside: Tensor) -> Tensor:
-    """Divergence of two drawings of each object, per pixel of the object: float32 [B].
+    """Compute the divergence of two drawings of each object, per pixel of the object.
 
     GroupNorm's statistics are those of the box that is drawn, so one object comes out differently in another box,
     small ones most: a mean over the picture would hardly see them. Divergence both ways (Jeffreys'), with gradients
@@ -135,6 +156,9 @@ def box_losses(logits: Tensor, others: Tensor, inside: Tensor) -> Tensor:
     Args:
         logits, others: float32 [B, T, T].
         inside: bool [B, T, T], what both boxes hold.
+
+    Returns:
+        float32 [B]
     """
     p, q = torch.sigmoid(logits), torch.sigmoid(others)
     area = (torch.maximum(p, q) * inside).sum((1, 2)).detach()
@@ -143,9 +167,16 @@ def box_losses(logits: Tensor, others: Tensor, inside: Tensor) -> Tensor:
 
 
 def localisation_losses(localisation: Tensor, targets: Tensor) -> Tensor:
-    """Cross entropy of localisation logits [B, N] against "the token holds a part of the target": float32 [B].
+    """Compute the cross entropy of localisation against "the token holds a part of the target".
 
     Positive tokens weigh twice: a token missed at the rim cuts the object, one too many only costs time.
+
+    Args:
+        localisation: logits [B, N].
+        targets: bool [B, T, T].
+
+    Returns:
+        float32 [B]
     """
     truth = F.max_pool2d(targets[:, None].float(), PATCH_SIZE).flatten(1)
     entropy = F.binary_cross_entropy_with_logits(localisation.float(), truth, reduction="none")
@@ -154,20 +185,27 @@ def localisation_losses(localisation: Tensor, targets: Tensor) -> Tensor:
 
 
 def commitment_loss(record: BlockRecord) -> Tensor:
-    """Squared distance between keys and their bucket keys, pulling the codebook more than the keys. Scalar."""
+    """Compute the squared distance of keys and their bucket keys, pulling the codebook more than the keys.
+
+    Returns:
+        Scalar.
+    """
     keys, quantised = record.keys.float(), record.quantised
     return F.mse_loss(quantised, keys.detach()) + 0.25 * F.mse_loss(keys, quantised.detach())
 
 
 def code_information(logits: Tensor) -> Tensor:
-    """How many bits a key's code says about which key it is: H(codes of all keys) - mean H(code of one key). Scalar.
+    """Compute how many bits a key's code says about which key it is.
 
-    Bits of one key are independent given its logits, so the code's distribution is a product. Every key on one code
-    gives 0; decided and evenly spread codes give as many bits as the code has. (The commitment loss alone collapses:
-    one code for everything is easy to commit to.)
+    H(codes of all keys) - mean H(code of one key). Bits of one key are independent given its logits, so the code's
+    distribution is a product. Every key on one code gives 0; decided and evenly spread codes give as many bits as the
+    code has. (The commitment loss alone collapses: one code for everything is easy to commit to.)
 
     Args:
         logits: float32 [n, bits].
+
+    Returns:
+        Scalar.
     """
     bits = logits.shape[1]
     one = torch.sigmoid(logits)
@@ -181,26 +219,38 @@ def code_information(logits: Tensor) -> Tensor:
 
 
 def _bit_entropy(logits: Tensor) -> Tensor:
-    """Entropy in bits of sigmoid(logits), elementwise and stable."""
+    """Compute the entropy in bits of sigmoid(logits), elementwise and stable."""
     p = torch.sigmoid(logits)
     return (F.softplus(logits) - p * logits) / math.log(2.0)
 
 
 def code_loss(record: BlockRecord, target_bits: float) -> Tensor:
-    """Information the codes lack, in bits: max(0, target - information). Scalar."""
+    """Compute the information that the codes lack, in bits: max(0, target - information).
+
+    Returns:
+        Scalar.
+    """
     logits = record.code_logits.flatten(0, 1)
     stride = max(1, logits.shape[0] // _CODE_SAMPLES)
     return F.relu(target_bits - code_information(logits[::stride]))
 
 
 def expert_load(record: BlockRecord) -> Tensor:
-    """Share of routed tokens that each expert got: float32 [E]."""
+    """Compute the share of routed tokens that each expert got.
+
+    Returns:
+        float32 [E]
+    """
     counts = record.chosen.sum((0, 1))
     return counts / counts.sum().clamp(min=1.0)
 
 
 def balance_loss(record: BlockRecord) -> Tensor:
-    """Product of each expert's share of tokens and mean score, summed; 0 when even. Scalar."""
+    """Sum the product of each expert's share of tokens and mean score; 0 when even.
+
+    Returns:
+        Scalar.
+    """
     routed = record.boundary[..., None].float()
     scores = record.expert_scores / record.expert_scores.sum(2, keepdim=True)
     importance = (scores * routed).sum((0, 1)) / routed.sum().clamp(min=1.0)
@@ -208,7 +258,11 @@ def balance_loss(record: BlockRecord) -> Tensor:
 
 
 def block_losses(records: Sequence[BlockRecord], weights: LossWeights) -> Tensor:
-    """Weighted commitment, code and balance losses, averaged over blocks. Scalar."""
+    """Sum the weighted commitment, code and balance losses, averaged over blocks.
+
+    Returns:
+        Scalar.
+    """
     total = torch.zeros((), device=records[0].keys.device)
     for record in records:
         total = total + weights.commitment * commitment_loss(record)

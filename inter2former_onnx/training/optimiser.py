@@ -14,10 +14,14 @@ _UNDECAYED = ("pos_embed", "padding", "ref_embeds.weight", "codebook", "_b1", "_
 
 
 def build_optimiser(model: Inter2Former, recipe: Recipe) -> torch.optim.AdamW:
-    """Weight matrices decay; biases, norms, embeddings and codebooks do not.
+    """Build AdamW: weight matrices decay; biases, norms, embeddings and codebooks do not.
 
     The edge detector's first convolution reads channels of about 1/size and has weights of about size (see
     initialise): Adam's steps do not scale with the weights, so its learning rate does.
+
+    Args:
+        model: whose parameters are trained.
+        recipe: with learning rate and decay.
     """
     plain: list[nn.Parameter] = []
     decayed: list[nn.Parameter] = []
@@ -40,11 +44,12 @@ def build_optimiser(model: Inter2Former, recipe: Recipe) -> torch.optim.AdamW:
 
 
 def learning_rate(recipe: Recipe, progress: float, step: int) -> float:
-    """Cosine over the run, below it a linear warm-up over the first steps.
+    """Compute the learning rate: cosine over the run, below it a linear warm-up over the first steps.
 
     The warm-up counts steps and not time: compiling takes minutes before the first one is done.
 
     Args:
+        recipe: with the peak and the end.
         progress: 0..1 of the run.
         step: steps done.
     """

@@ -85,7 +85,7 @@ class Recipe:
             )
 
     def stage(self, progress: float) -> Stage:
-        """The stage at `progress`, 0..1 of the run."""
+        """Find the stage at `progress`, 0..1 of the run."""
         end = 0.0
         for stage in self.stages:
             end += stage.share
@@ -94,11 +94,11 @@ class Recipe:
         return self.stages[-1]
 
     def rounds(self, progress: float) -> int:
-        """Longest session at `progress`."""
+        """Compute the length of the longest session at `progress`, 0..1 of the run."""
         return round(self.first_rounds + (self.last_rounds - self.first_rounds) * progress)
 
     def to_dict(self) -> dict[str, Any]:
-        """The recipe as JSON types."""
+        """Give the recipe as JSON types."""
         result: dict[str, Any] = json.loads(json.dumps(dataclasses.asdict(self)))
         return result
 
@@ -128,7 +128,7 @@ def recipe_from_dict(values: Mapping[str, Any]) -> Recipe:
 
 
 def parse_stages(text: str) -> tuple[Stage, ...]:
-    """Stages from "256:0.55:4,384:0.45:3", size:share:pictures.
+    """Read stages from text such as "256:0.55:4,384:0.45:3": size:share:pictures.
 
     Raises:
         ArgumentError: another form.

@@ -1,15 +1,8 @@
-"""A small copy of a data folder for a machine that little can be carried to: one split, reduced pictures.
-
-`python -m inter2former_onnx.training.pack --data DIR --out SMALL --side 512 --quality 60 --shards 2`
-"""
+"""A small copy of a data folder for a machine that little can be carried to: one split, reduced pictures."""
 
 from __future__ import annotations
 
-import argparse
 import json
-import os
-import sys
-from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -17,13 +10,12 @@ from typing import Any
 import cv2
 import numpy as np
 
-from ..errors import Inter2FormerError
 from ..evaluation.masks import read_values
 from ..evaluation.reduction import reduce_image
 from ..progress import progress
+from .folder import read_folder
 from .image_store import read_image
-from .records import read_folder
-from .shards import INDEX, write_shards
+from .shards import INDEX
 
 _LOSSLESS = 101  # OpenCV's quality for WebP without loss
 
@@ -73,30 +65,3 @@ def _pack_entry(data: Path, out: Path, entry: dict[str, Any], side: int, quality
         options = [cv2.IMWRITE_WEBP_QUALITY, _LOSSLESS] if eight_bits else [cv2.IMWRITE_PNG_COMPRESSION, 9]
         cv2.imwrite(str(out / names[-1]), labels, options)
     return {**entry, "image": image_name, "labels": names}
-
-
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command line and return its exit status."""
-    parser = argparse.ArgumentParser(prog="python -m inter2former_onnx.training.pack", description=__doc__)
-    parser.add_argument("--data", type=Path, required=True)
-    parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--split", default="train")
-    parser.add_argument("--side", type=int, default=512)
-    parser.add_argument("--quality", type=int, default=85)
-    parser.add_argument("--shards", type=int, help="also write so many files OUT/shard_1.zip, ..., alike in sources")
-    parser.add_argument("--workers", type=int, default=os.cpu_count() or 1)
-    args = parser.parse_args(arguments)
-    try:
-        size = pack(args.data, args.out, args.split, args.side, args.quality, args.workers)
-        shards = [] if args.shards is None else write_shards(args.out, args.shards)
-    except Inter2FormerError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return error.exit_code
-    print(f"{size / 2**20:.1f} MiB in {args.out}")
-    for shard in shards:
-        print(f"{shard.stat().st_size / 2**20:.1f} MiB: {shard}")
-    return 0
-
-
-if __name__ == "__main__":
-    raise SystemExit(main())

@@ -10,41 +10,52 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import ArgumentError
-from ..evaluation.clicks import Click
-from .evaluation import Session
-from .evaluation_targets import EvaluationTarget
+from ..evaluation.targets import Mask
+from ..runtime.click import Click
+from .development import Example
+from .sessions import Session
 
 _FOREGROUND, _POSITIVE, _NEGATIVE = (255, 80, 40), (40, 220, 40), (230, 30, 30)
 
 
 def contact_sheet(
-    targets: Sequence[EvaluationTarget], sessions: Sequence[Session], after: Sequence[int], cell: int = 220
+    examples: Sequence[Example], sessions: Sequence[Session], after: Sequence[int], cell: int = 220
 ) -> NDArray[np.uint8]:
-    """uint8 [rows * cell, (1 + len(after)) * cell, 3] RGB: the target, then the masks after the given click counts."""
+    """Draw a row a target: the target, then the masks after some of the clicks.
+
+    Args:
+        examples: the targets and their pictures.
+        sessions: of the targets, with their masks.
+        after: numbers of clicks after which the mask is shown.
+        cell: side of each square of the sheet, in pixels.
+
+    Returns:
+        uint8 [rows * cell, (1 + len(after)) * cell, 3], RGB.
+    """
     rows = []
-    for target, session in zip(targets, sessions, strict=True):
-        cells = [_cell(target, target.mask, [], "target", cell)]
+    for example, session in zip(examples, sessions, strict=True):
+        cells = [_cell(example.image, example.target.mask, [], "target", cell)]
         for count in after:
             clicks = [click for click in session.clicks[:count] if click]
             text = f"@{count} {session.overlaps[count - 1]:.3f}"
-            cells.append(_cell(target, session.masks[count - 1], clicks, text, cell))
+            cells.append(_cell(example.image, session.masks[count - 1], clicks, text, cell))
         rows.append(np.concatenate(cells, axis=1))
     return np.concatenate(rows, axis=0)
 
 
 def _cell(
-    target: EvaluationTarget, mask: NDArray[np.bool_], clicks: Sequence[Click], text: str, cell: int
+    picture: NDArray[np.uint8], mask: Mask, clicks: Sequence[Click], text: str, cell: int
 ) -> NDArray[np.uint8]:
     height, width = mask.shape
     scale = cell / max(height, width)
     size = (max(1, round(width * scale)), max(1, round(height * scale)))
-    image = cv2.resize(target.image, size, interpolation=cv2.INTER_AREA)
+    image = cv2.resize(picture, size, interpolation=cv2.INTER_AREA)
     shown = cv2.resize(mask.astype(np.uint8), size, interpolation=cv2.INTER_NEAREST) > 0
     image = np.where(shown[..., None], image // 2 + np.array(_FOREGROUND, dtype=np.uint8) // 2, image).astype(np.uint8)
     edge = cv2.morphologyEx(shown.astype(np.uint8), cv2.MORPH_GRADIENT, np.ones((3, 3), np.uint8)) > 0
     image[edge] = (255, 255, 0)
-    for row, column, positive in clicks:
-        place = (int(column * scale), int(row * scale))
+    for x, y, positive in clicks:
+        place = (int(x * scale), int(y * scale))
         cv2.circle(image, place, 3, _POSITIVE if positive else _NEGATIVE, -1)
         cv2.circle(image, place, 3, (255, 255, 255), 1)
     canvas = np.full((cell, cell, 3), 255, dtype=np.uint8)
@@ -54,7 +65,11 @@ def _cell(
 
 
 def write_picture(path: Path, image: NDArray[np.uint8]) -> None:
-    """Save uint8 [H, W, 3] RGB as the extension says.
+    """Save a picture as its name's ending says.
+
+    Args:
+        path: of the file.
+        image: uint8 [H, W, 3], RGB.
 
     Raises:
         ArgumentError: it cannot be written.

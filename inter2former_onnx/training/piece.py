@@ -21,10 +21,11 @@ from ..errors import ArgumentError, ConfigError, Inter2FormerError
 from ..models import load_config
 from ..models.checkpoints import read_checkpoint
 from .compile_cache import CACHE_FILE, load_compiled, save_compiled
+from .datasets import read_records
 from .devices import choose_device
 from .image_store import load
 from .options import Recipe, recipe_from_dict
-from .records import hold_out, read_records
+from .records import hold_out
 from .run_state import STATE_FILE
 from .shards import read_shards
 from .trainer import RunSettings, Trainer

@@ -1,20 +1,17 @@
-"""What there is to train on: images and their region maps, from a folder with index.json or from COCO JSON."""
+"""What there is to train on: images and their region maps."""
 
 from __future__ import annotations
 
-import json
 import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import ArgumentError
-from ..evaluation.masks import VOID, RegionMap, read_values
-from .sources import kind_of
+from ..evaluation.masks import RegionMap
 
 NOT_JUDGED = -1  # in the maps that annotations return: belongs neither to an object nor to what is around it
 
@@ -39,67 +36,16 @@ class Record:
     grouped: bool
 
 
-def read_folder(folder: Path, split: str) -> list[Record]:
-    """Read one split of a folder with `index.json`, `images/` and `labels/`.
-
-    Entries of other splits are no training data: photographs to evaluate on, or of public benchmarks.
-
-    Raises:
-        ArgumentError: no readable index, an entry of another form, or a file that is not there.
-    """
-    path = folder / "index.json"
-    try:
-        entries = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise ArgumentError(f"{path} cannot be read as JSON: {error}") from None
-    records = []
-    for number, entry in enumerate(entries if isinstance(entries, list) else [entries]):
-        try:
-            if entry["split"] != split:
-                continue
-            files = [folder / entry["image"], *(folder / label for label in entry["labels"])]
-            name, source = str(entry["id"]), str(entry["source"])
-        except (TypeError, KeyError) as error:
-            expected = "id, image, labels, source, split"
-            raise ArgumentError(f"{path}: entry {number} has no {error}; expected {expected}") from None
-        for file in files:
-            if not file.is_file():
-                raise ArgumentError(f"{path}: entry {number} names {file}, which is not a file")
-        readers = tuple(_map_reader(file) for file in files[1:])
-        records.append(Record(name, files[0], readers, source, kind_of(source).grouped))
-    if not records:
-        raise ArgumentError(f"{path} has no entry of split {split!r}")
-    return records
-
-
-def _map_reader(path: Path) -> Callable[[], RegionMap]:
-    return lambda: read_annotation(path)
-
-
-def read_annotation(path: Path) -> RegionMap:
-    """Read a region map for training.
-
-    Args:
-        path: of the map; in one of 8 bits, 255 is void.
-
-    Returns:
-        int32 [H, W] region ids, 0 = unlabelled, `NOT_JUDGED` = void.
-
-    Raises:
-        ImageError: missing or unreadable.
-    """
-    values = read_values(path)
-    regions = values.astype(np.int32)
-    if values.dtype == np.uint8:
-        regions[values == VOID] = NOT_JUDGED
-    return regions
-
-
 def hold_out(records: Sequence[Record], share: float, seed: int) -> tuple[list[Record], list[Record]]:
     """Split training records into those to train on and a development part, the same share of every source.
 
+    Args:
+        records: of all sources.
+        share: of the records of a source that is held out, 0 to 1.
+        seed: the same one chooses the same records.
+
     Returns:
-        (train, development), each in the order of `records`.
+        Those to train on and those held out, each in the order of `records`.
     """
     chosen: set[str] = set()
     for source in sorted({record.source for record in records}):
@@ -109,27 +55,16 @@ def hold_out(records: Sequence[Record], share: float, seed: int) -> tuple[list[R
     return train, [record for record in records if record.name in chosen]
 
 
-def read_records(data: Path, split: str, images: Path | None = None) -> list[Record]:
-    """Read the records of a folder with index.json, or of a COCO JSON file.
+def check_size(array: NDArray[Any], height: int, width: int, name: str) -> None:
+    """Refuse a region map that has not its image's size.
 
     Args:
-        data: the folder or file.
-        split: of the folder.
-        images: folder of the COCO file's images (default: its own).
+        array: [H, W], the map.
+        height, width: of the image, in pixels.
+        name: what to call it in errors.
 
     Raises:
-        ArgumentError: neither, or the file is not usable.
+        ArgumentError: another size.
     """
-    if data.is_dir():
-        return read_folder(data, split)
-    if data.suffix == ".json" and data.is_file():
-        from .coco import read_coco
-
-        return read_coco(data, images or data.parent)
-    raise ArgumentError(f"--data {data}: expected a folder with index.json or a COCO .json file")
-
-
-def check_size(array: NDArray[Any], height: int, width: int, name: str) -> None:
-    """Raise an ArgumentError unless a region map has its image's size."""
     if array.shape != (height, width):
         raise ArgumentError(f"{name}: region map is {array.shape[1]}x{array.shape[0]}, its image {width}x{height}")

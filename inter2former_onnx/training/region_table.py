@@ -42,6 +42,9 @@ def connected_regions(labels: NDArray[np.int32], split: bool) -> NDArray[np.int1
     Args:
         labels: [H, W] region ids, 0 or less = unlabelled.
         split: whether unconnected pieces (8-neighbourhood) of one id are regions of their own.
+
+    Returns:
+        int16 [H, W]; 0 = unlabelled, too small, or one too many.
     """
     pieces: list[tuple[int, tuple[slice, slice], NDArray[np.bool_]]] = []
     for identifier in np.unique(labels):
@@ -95,7 +98,7 @@ def build_table(labels: NDArray[np.int32], grouped: bool, split: bool, pieces: b
 
 
 def _largest_group(regions: NDArray[np.int16]) -> NDArray[np.int64]:
-    """Ids inside the largest connected piece of everything labelled."""
+    """List the ids inside the largest connected piece of everything labelled."""
     count, numbered, statistics, _ = cv2.connectedComponentsWithStats((regions > 0).astype(np.uint8), connectivity=8)
     if count < 2:
         return np.zeros(0, dtype=np.int64)

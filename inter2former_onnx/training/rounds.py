@@ -90,19 +90,23 @@ class ClickRounds:
             torch.backends.cuda.enable_cudnn_sdp(False)
 
     def autocast(self) -> AbstractContextManager[Any]:
-        """Reduced precision for the matrix products, unless float32 was asked for."""
+        """Reduce the precision of matrix products, unless float32 was asked for."""
         if self.precision == torch.float32:
             return nullcontext()
         return torch.autocast(self.device.type, dtype=self.precision)
 
     def plans(self, size: int) -> Plans:
-        """The encoder's window plans for a picture size."""
+        """Give the encoder's window plans for a picture size."""
         if size not in self._plans:
             self._plans[size] = window_plans(self.model, size, self.device)
         return self._plans[size]
 
     def encode(self, inputs: Tensor) -> BatchFeatures:
-        """Features of normalised images float32 [I, 3, T, T]."""
+        """Compute the features of images.
+
+        Args:
+            inputs: float32 [I, 3, T, T], normalised.
+        """
         channels = edge_channels(self.model, inputs)
         with self.autocast():
             embed, edges = self._encode(inputs, channels, self.plans(inputs.shape[-1]))
@@ -121,7 +125,11 @@ class ClickRounds:
         return draw(self.model.decode_head, tokens, edges, boxes)
 
     def predict(self, features: BatchFeatures, labels: Tensor) -> tuple[Tensor, Tensor, list[BlockRecord]]:
-        """Masks as at inference, inside the predicted boxes.
+        """Draw masks as at inference, inside the predicted boxes.
+
+        Args:
+            features: of the images.
+            labels: uint8 [B, T, T], the objects of one image side by side.
 
         Returns:
             float32 logits [B, T, T], boxes int64 [B, 4] in tokens, what each block did.
@@ -134,13 +142,19 @@ class ClickRounds:
 
     @staticmethod
     def _modes(labels: Tensor, dense: bool) -> Tensor:
-        """The mode of each object, all alike: bool [B]."""
+        """Give the mode of each object, all alike: bool [B]."""
         return torch.full((labels.shape[0],), dense, device=labels.device)
 
     def click(self, foreground: Tensor, targets: Tensor) -> Tensor:
-        """Simulated clicks for predictions bool [B, T, T]: int64 [B, 3], row, column, positive.
+        """Choose the next click of every object.
 
         On a CPU by OpenCV's distance transform; elsewhere in tensor operations, so that nothing waits for a transfer.
+
+        Args:
+            foreground, targets: bool [B, T, T].
+
+        Returns:
+            int64 [B, 3]: row, column, 1 for positive.
         """
         if self.device.type != "cpu":
             return self._batched_clicks(foreground, targets)
@@ -163,6 +177,13 @@ class ClickRounds:
         On a CPU a round leaves out islands as the runtime's sessions do; elsewhere nothing waits for a transfer.
 
         Void pixels get no click and no gradient from the target, and count in no overlap.
+
+        Args:
+            batch: pictures and targets.
+            longest: rounds of the longest session.
+            gradient_rounds: that are learnt.
+            generator: source of randomness.
+            dense_share: of the learnt rounds, 0 to 1.
         """
         weights = self.weights
         encoded = self.encode(batch.inputs)
@@ -225,7 +246,7 @@ class ClickRounds:
         dense: bool = False,
         judged: Tensor | None = None,
     ) -> tuple[Tensor, dict[str, Tensor], Tensor]:
-        """One round with gradients.
+        """Run one round with gradients.
 
         In dense mode every token is a boundary token, the whole map is drawn, and beside the target the mask has to
         agree with what the dynamic mode draws of the same label map: the modes share every weight, but their
@@ -234,7 +255,7 @@ class ClickRounds:
         `judged`, bool [B, T, T], are compared with the target.
 
         Returns:
-            logits [B, T, T], weighted losses (per object [B] or scalar), experts' loads [blocks, E].
+            Logits [B, T, T], weighted losses (per object [B] or scalar), experts' loads [blocks, E].
         """
         weights = self.weights
         with self.autocast():
@@ -269,19 +290,24 @@ class ClickRounds:
 
     @staticmethod
     def _reduce(losses: dict[str, Tensor], valid: Tensor) -> Tensor:
-        """Sum of all terms, those per object weighted by `valid` (sums to 1)."""
+        """Sum all terms, those per object weighted by `valid` (sums to 1)."""
         terms = [(value * valid).sum() if value.ndim else value for value in losses.values()]
         return torch.stack(terms).sum()
 
     @staticmethod
     def _whole_boxes(targets: Tensor) -> Tensor:
-        """The whole grid for every object: int64 [B, 4] in tokens."""
+        """Give the whole grid to every object: int64 [B, 4] in tokens."""
         side = targets.shape[-1] // PATCH_SIZE  # (not expanded: a compiled graph is made for its inputs' strides)
         return torch.tensor([[0, 0, side, side]], device=targets.device).repeat(targets.shape[0], 1)
 
     def _training_boxes(self, localisation: Tensor, targets: Tensor, generator: np.random.Generator) -> Tensor:
-        """Boxes to draw in: the target's box, alone, joined with the predicted one, or the whole grid; each side then
-        moves outward by a random part of what `expand_ratio` allows. int64 [B, 4] in tokens."""
+        """Choose boxes to draw in: the target's, alone, joined with the predicted one, or the whole grid.
+
+        Each side then moves outward by a random part of what `expand_ratio` allows.
+
+        Returns:
+            int64 [B, 4] in tokens.
+        """
         count, size = targets.shape[0], targets.shape[-1]
         side = size // PATCH_SIZE
         head = self.model.config.decode_head
@@ -299,21 +325,32 @@ class ClickRounds:
 
 
 def _learnt_rounds(total: int, count: int, generator: np.random.Generator) -> set[int]:
-    """`count` of the rounds 0..total-1: the first, which every session has, more often than by chance, and of the
-    others the early ones, since most objects are done before the late ones."""
+    """Draw `count` of the rounds 0..total-1.
+
+    The first, which every session has, more often than by chance, and of the others the early ones, since most objects
+    are done before the late ones.
+    """
     if generator.random() < 0.6:
         return {0, *(1 + _early(total - 1, count - 1, generator)).tolist()} if total > 1 else {0}
     return set(_early(total, count, generator).tolist())
 
 
 def _early(total: int, count: int, generator: np.random.Generator) -> NDArray[np.int64]:
-    """`count` different ones of the numbers 0..total-1, number i in proportion to 1 / sqrt(i + 1)."""
+    """Draw `count` different ones of the numbers 0..total-1, number i in proportion to 1 / sqrt(i + 1)."""
     weights = np.arange(1, total + 1) ** -0.5
     return generator.choice(total, count, replace=False, p=weights / weights.sum())
 
 
 def _clicks_right(foreground: Tensor, clicks: Tensor) -> Tensor:
-    """Whether each prediction [B, T, T] obeys the click just given [B, 3]; false where there was none. bool [B]."""
+    """Tell whether each prediction obeys the click just given; false where there was none.
+
+    Args:
+        foreground: bool [B, T, T].
+        clicks: int64 [B, 3], row, column, 1 for positive.
+
+    Returns:
+        bool [B]
+    """
     rows, columns = clicks[:, 0], clicks[:, 1]
     batch = torch.arange(foreground.shape[0], device=foreground.device)
     found = foreground[batch, rows.clamp(min=0), columns.clamp(min=0)]
@@ -321,7 +358,7 @@ def _clicks_right(foreground: Tensor, clicks: Tensor) -> Tensor:
 
 
 def _overlap(foreground: Tensor, targets: Tensor) -> Tensor:
-    """IoU of each pair of masks bool [B, T, T]: float32 [B], 1 where both are empty."""
+    """Compute the IoU of each pair of masks bool [B, T, T]: float32 [B], 1 where both are empty."""
     common = (foreground & targets).sum((1, 2)).float()
     either = (foreground | targets).sum((1, 2)).float()
     return torch.where(either > 0, common / either.clamp(min=1), 1.0)

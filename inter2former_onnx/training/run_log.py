@@ -6,6 +6,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+from ..evaluation.report import MARKS
+
 LOG_FILE = "log.jsonl"
 
 
@@ -33,7 +35,7 @@ def _plain(value: Any) -> Any:
 
 
 def read_log(path: Path) -> list[dict[str, Any]]:
-    """All complete lines of a log; a last line cut short by a crash is left out."""
+    """Read all complete lines of a log; a last line cut short by a crash is left out."""
     lines = []
     for text in path.read_text(encoding="utf-8").splitlines():
         try:
@@ -44,7 +46,12 @@ def read_log(path: Path) -> list[dict[str, Any]]:
 
 
 def plot_log(path: Path, target: Path) -> None:
-    """Draw losses, IoU in training, IoU on the development list, and codes and experts over time (hours) as PNG."""
+    """Draw losses, IoU in training, IoU on the development list, and codes and experts over time (hours).
+
+    Args:
+        path: of the log.
+        target: the PNG to write.
+    """
     import matplotlib
 
     matplotlib.use("Agg")
@@ -62,7 +69,7 @@ def plot_log(path: Path, target: Path) -> None:
         overlap.plot(hours, [line[name] for line in steps], label=name, linewidth=0.8)
     overlap.set(title="training batches", xlabel="hours", ylim=(0, 1))
     times = [line["hours"] for line in evaluations]
-    for clicks in (1, 2, 3, 5, 10, 20):
+    for clicks in MARKS:
         known = [(line["hours"], line["iou"]) for line in evaluations]
         points = [(hour, overlaps[clicks - 1]) for hour, overlaps in known if len(overlaps) >= clicks]
         if points:

@@ -48,7 +48,17 @@ def sample_target(
 
 
 def grow_union(table: RegionTable, first: int, count: int, generator: np.random.Generator) -> NDArray[np.int64]:
-    """Join up to `count` regions, each touching one before it, as long as the union stays below the largest area."""
+    """Join up to `count` regions, each touching one before it, as long as the union stays below the largest area.
+
+    Args:
+        table: of the map.
+        first: id to begin with.
+        count: of regions.
+        generator: source of randomness.
+
+    Returns:
+        Their ids.
+    """
     chosen = [first]
     while len(chosen) < count:
         around = np.setdiff1d(np.concatenate([table.neighbours[i] for i in chosen]), chosen)
@@ -60,13 +70,21 @@ def grow_union(table: RegionTable, first: int, count: int, generator: np.random.
 
 
 def as_lookup(ids: NDArray[np.int64]) -> NDArray[np.bool_]:
-    """Mark the target's ids: bool [MAX_REGIONS]."""
+    """Mark a target's ids.
+
+    Returns:
+        bool [MAX_REGIONS]
+    """
     lookup = np.zeros(MAX_REGIONS, dtype=np.bool_)
     lookup[ids] = True
     return lookup
 
 
 def target_box(table: RegionTable, ids: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Bound the target: left, top, right, bottom in pixels."""
+    """Find the bounding box of a target.
+
+    Returns:
+        float64 [4]: left, top, right, bottom in pixels.
+    """
     boxes = table.boxes[ids]
     return np.array([boxes[:, 0].min(), boxes[:, 1].min(), boxes[:, 2].max(), boxes[:, 3].max()], dtype=np.float64)

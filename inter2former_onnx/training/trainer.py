@@ -22,8 +22,8 @@ from ..models import Inter2Former, ModelConfig
 from ..models.checkpoints import load_state_dict
 from .average import WeightAverage
 from .batches import Batch, BatchSampler
-from .evaluation import run_sessions, summarise
-from .evaluation_targets import EvaluationTarget
+from .development import Example
+from .evaluation import summarise
 from .image_store import ImageStore
 from .initialise import initialise
 from .optimiser import build_optimiser, learning_rate, set_learning_rate
@@ -31,6 +31,7 @@ from .options import Recipe
 from .rounds import ClickRounds, StepResult
 from .run_log import LOG_FILE, RunLog
 from .run_state import STATE_FILE, export_weights, read_state, write_state
+from .sessions import run_sessions
 
 _LOG_EVERY = 20  # steps whose mean makes a line of the log
 
@@ -70,6 +71,11 @@ class RunSettings:
     until: float | None = None
     later_hours: float = 0.0
 
+    @property
+    def weights_file(self) -> Path:
+        """Where the averaged weights go."""
+        return self.out / f"{self.name}.safetensors"
+
 
 class Trainer:
     """A run. `run` returns when it is done or was asked to stop (SIGTERM, SIGINT); its state is saved either way."""
@@ -79,7 +85,7 @@ class Trainer:
         config: ModelConfig,
         recipe: Recipe,
         store: ImageStore,
-        development: list[EvaluationTarget],
+        development: list[Example],
         settings: RunSettings,
     ) -> None:
         self.config, self.recipe, self.settings, self.development = config, recipe, settings, development
@@ -137,10 +143,14 @@ class Trainer:
             "config": json.dumps(self.config.to_dict()),
         }
         write_state(self.settings.out / STATE_FILE, state)
-        export_weights(self.settings.out / f"{self.settings.name}.safetensors", self.average.model)
+        export_weights(self.settings.weights_file, self.average.model)
 
     def resume(self) -> None:
-        """Continue from the folder's state."""
+        """Continue from the folder's state.
+
+        Raises:
+            CheckpointError: there is none, or it is damaged.
+        """
         state = read_state(self.settings.out / STATE_FILE, self.settings.device)
         self.model.load_state_dict(state["model"])
         self.average.model.load_state_dict(state["average"])
@@ -151,7 +161,11 @@ class Trainer:
         self.step, self.hours = int(state["step"]), float(state["hours"])
 
     def start_from(self, weights: Mapping[str, torch.Tensor], source: str) -> None:
-        """Begin with these weights in place of random ones; `source` is named in errors.
+        """Begin with these weights in place of random ones.
+
+        Args:
+            weights: by name.
+            source: what to call them in errors.
 
         Raises:
             CheckpointError: they are not of this model.
@@ -160,7 +174,7 @@ class Trainer:
         load_state_dict(self.average.model, weights, source)
 
     def train_step(self) -> StepResult:
-        """One step of the optimiser."""
+        """Make one step of the optimiser."""
         recipe, progress = self.recipe, self.progress
         set_learning_rate(self.optimiser, learning_rate(recipe, progress, self.step))
         batch = self._next or self._draw()
@@ -187,7 +201,7 @@ class Trainer:
         return self.sampler.draw(stage.images, self.recipe.objects, stage.size)
 
     def _position(self) -> str:
-        """The sampler's position: what it needs to draw the next batch again."""
+        """Save the sampler's position: what it needs to draw the next batch again."""
         return json.dumps(self.sampler.generator.bit_generator.state)
 
     @torch.no_grad()
@@ -201,7 +215,7 @@ class Trainer:
             ffn.steps += 1
 
     def evaluate(self) -> dict[str, Any]:
-        """The averaged weights on the development list, at the current stage's size."""
+        """Measure the averaged weights on the development list, at the current stage's size, and log the result."""
         stage = self.recipe.stage(min(self.progress, 1.0 - 1e-9))
         batch = max(4, 2 * stage.images)
         clicks = self.settings.evaluation_clicks
@@ -243,7 +257,7 @@ class Trainer:
             torch=torch.__version__,
             arguments=sys.argv[1:],
         )
-        bar = tqdm(total=100.0, initial=100 * self.progress, disable=not sys.stderr.isatty(), unit="%")
+        bar = tqdm(desc="train", total=100.0, initial=100 * self.progress, unit="%", disable=None, leave=False)
         while self.progress < 1.0 and not self.stop and (settings.until is None or last < settings.until):
             result = self.train_step()
             now = time.monotonic()

@@ -87,6 +87,9 @@ def test_help_imports_nothing_heavy(tmp_path: Path) -> None:
         ["export", "--config", "vit_b", "--out", "x", "--checkpoint", "c.pth", "--random-weights", "1"],
         ["export", "--config", "vit_b", "--out", "x", "--checkpoint", "c.pth", "--size", "-16"],
         ["verify", "x"],
+        ["train", "--data", "x"],
+        ["train", "--data", "x", "--out", "x", "--plot", "--pack"],
+        ["train", "--data", "x", "--out", "x", "--workers", "0"],
     ],
 )
 def test_wrong_arguments_exit_with_2(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
@@ -230,3 +233,6 @@ def test_missing_extra_is_named(tmp_path: Path) -> None:
     status, err = run("export", "--random-weights", "1", "--config", "vit_b", "--out", "b")
     assert status == errors.MissingDependencyError.exit_code
     assert "needs torch" in err and "inter2former-onnx[export]" in err
+    status, err = run("train", "--data", ".", "--out", "r")
+    assert status == errors.MissingDependencyError.exit_code
+    assert "needs torch, PIL" in err and "inter2former-onnx[train]" in err and err.count("\n") == 1

@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 import pickle
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from inter2former_onnx.commands import eval as command
-from inter2former_onnx.errors import ArgumentError, ImageError
-from inter2former_onnx.evaluation.coco_masks import polygon_mask, segmentation_mask
+from inter2former_onnx.errors import ArgumentError, ImageError, MissingDependencyError
+from inter2former_onnx.evaluation.coco_masks import segmentation_mask
 from inter2former_onnx.evaluation.datasets import READERS
 from inter2former_onnx.evaluation.datasets.regions import listed
 from inter2former_onnx.evaluation.targets import Picture, Target, problem
@@ -160,7 +161,7 @@ def test_coco_polygons_and_run_lengths(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("polygon", "rows"),
     [
-        # What pycocotools 2.0.11 draws: inside the image, across its border, and crossing itself.
+        # Inside the image, across its border, and crossing itself.
         (
             [1.2, 0.7, 8.4, 2.1, 6.6, 7.9, 2.3, 6.1],
             ["", ".####", "..######", "..######", "..######", "..#####", "...####", "......#", ""],
@@ -175,10 +176,56 @@ def test_coco_polygons_and_run_lengths(tmp_path: Path) -> None:
         ),
     ],
 )
-def test_polygons_are_filled_as_by_pycocotools(polygon: list[float], rows: list[str]) -> None:
+def test_polygons_are_filled_as_coco_fills_them(polygon: list[float], rows: list[str]) -> None:
     expected = np.array([[character == "#" for character in row.ljust(9, ".")] for row in rows])
-    np.testing.assert_array_equal(polygon_mask(polygon, 9, 9), expected)
     np.testing.assert_array_equal(segmentation_mask([polygon], 9, 9, "x"), expected)
+    elsewhere = [0.0, 8.0, 2.0, 8.0, 2.0, 9.0, 0.0, 9.0]
+    expected[8, :2] = True
+    np.testing.assert_array_equal(segmentation_mask([polygon, elsewhere], 9, 9, "x"), expected)
+    assert not segmentation_mask([], 9, 9, "x").any()
+
+
+@pytest.mark.parametrize(
+    ("segmentation", "message"),
+    [
+        (None, "neither polygons nor run lengths: 'None'"),
+        ([[0, 0, 1, 1]], "neither polygons nor run lengths"),  # a box in COCO's own tools
+        ([[0, 0, 5, 5, 0, 5, 3]], "7 numbers, which are no pairs"),
+        ([[0, 0, 5, 5, 0, None]], "a corner that is no pair of numbers"),
+        ([[0, 0, 5, 5, 0, [5]]], "a corner that is no pair of numbers"),
+        ([[0, 0, 5, 5, 0, float("nan")]], "a corner that is no pair of numbers"),
+        ([[0, 0, 5, 5, 0, 1e300]], "outline is longer than 1000000 pixels"),
+        ([[0, 0, 5, 5, 0, 3e6]], "outline is longer than 1000000 pixels"),
+        ({"counts": None}, "neither numbers nor text"),
+        ({"counts": [50, "x"]}, "neither numbers nor text"),
+        ({"counts": "5 2"}, "neither numbers nor text"),
+        ({"counts": "oooooooo0"}, "neither numbers nor text"),  # a number of more than 30 bits
+        ({"counts": "b1j"}, "end in the middle of a number"),
+        ({"counts": "b1"}, "cover 50 pixels, the image has 108"),
+        ({"counts": "b1j1j1"}, "cover 166 pixels, the image has 108"),
+        ({"counts": "NN"}, "run lengths below 0, such as -2"),
+        ({"counts": []}, "cover 0 pixels, the image has 108"),
+        ({"counts": [50, 57]}, "cover 107 pixels, the image has 108"),
+        ({"counts": [50, 2**40]}, "cover 1099511627826 pixels, the image has 108"),
+        ({"counts": [109, -1]}, "run lengths below 0, such as -1"),
+    ],
+)
+def test_segmentations_that_cannot_be_drawn(segmentation: Any, message: str) -> None:
+    with pytest.raises(ArgumentError, match=f"^file.json: .*{message}"):
+        segmentation_mask(segmentation, 12, 9, "file.json")
+    assert segmentation_mask({"counts": "b1j1"}, 12, 9, "file.json").sum() == 58
+
+
+@pytest.mark.parametrize(("height", "width"), [(0, 5), (5, -1), (1 << 20, 1 << 20)])
+def test_images_that_cannot_be_of_this_size(height: int, width: int) -> None:
+    with pytest.raises(ArgumentError, match=f"found {width} x {height}"):
+        segmentation_mask([], height, width, "x")
+
+
+def test_coco_without_pycocotools_names_the_extra(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("inter2former_onnx.extras.find_spec", lambda name: None)
+    with pytest.raises(MissingDependencyError, match=r"pycocotools.*inter2former-onnx\[eval\]"):
+        READERS["coco"](tmp_path)
 
 
 def test_plain_folder_and_its_kinds_of_masks(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 import pytest
 
-from inter2former_onnx.evaluation.clicks import Click, simulate_click
+from inter2former_onnx.evaluation.clicks import simulate_click
 from inter2former_onnx.evaluation.metrics import (
     boundary,
     boundary_iou,
@@ -21,6 +21,7 @@ from inter2former_onnx.evaluation.metrics import (
 from inter2former_onnx.evaluation.protocol import evaluate_object
 from inter2former_onnx.evaluation.summary import Running, summarise, worst
 from inter2former_onnx.evaluation.targets import Target
+from inter2former_onnx.runtime.click import Click
 from support.reference import reference
 
 
@@ -49,9 +50,10 @@ def slow_click(mask: np.ndarray, target: np.ndarray, void: np.ndarray, clicked: 
     if not missing and not excess:
         return None
     deepest_missing, deepest_excess = max(missing.values(), default=0), max(excess.values(), default=0)
-    if deepest_missing > deepest_excess:
-        return Click(*next(pixel for pixel, depth in missing.items() if depth == deepest_missing), True)
-    return Click(*next(pixel for pixel, depth in excess.items() if depth == deepest_excess), False)
+    positive = deepest_missing > deepest_excess
+    depths, deepest = (missing, deepest_missing) if positive else (excess, deepest_excess)
+    row, column = next(pixel for pixel, depth in depths.items() if depth == deepest)
+    return Click(column, row, positive)
 
 
 def slow_iou(mask: np.ndarray, target: np.ndarray, void: np.ndarray) -> float:
@@ -100,7 +102,7 @@ def test_clicks_are_those_of_the_slow_rule() -> None:
             assert simulate_click(mask, target, void, clicked) == expected
             if expected is None:
                 break
-            clicked[expected.row, expected.column] = True
+            clicked[expected.y, expected.x] = True
         assert simulate_click(mask, target) == slow_click(mask, target, ~(mask | ~mask), np.zeros_like(mask))
 
 
@@ -110,7 +112,7 @@ def test_ties_are_negative_and_first_in_reading_order() -> None:
     assert simulate_click(np.zeros_like(target), target) == Click(3, 3, True)
     mask = np.zeros_like(target)
     mask[2:5, 7:10] = True
-    assert simulate_click(mask, target) == Click(3, 8, False)
+    assert simulate_click(mask, target) == Click(8, 3, False)
 
 
 def test_metrics_are_those_of_the_slow_rule() -> None:
@@ -215,5 +217,5 @@ def test_void_pixels_are_never_clicked() -> None:
     void = np.zeros_like(target)
     void[:, 6:] = True
     result = evaluate_object(Oracle(np.zeros_like(target), 1), Target("t", target, void))
-    assert all(click.column < 6 for click in result.clicks)
+    assert all(click.x < 6 for click in result.clicks)
     assert evaluate_object(Oracle(target & ~void, 40), Target("t", target, void)).ious[0] == 1.0

@@ -8,9 +8,9 @@ from pathlib import Path
 import torch
 
 from inter2former_onnx.models import ModelConfig, load_config
+from inter2former_onnx.training.folder import read_folder
 from inter2former_onnx.training.image_store import load
 from inter2former_onnx.training.options import Recipe, Stage
-from inter2former_onnx.training.records import read_folder
 from inter2former_onnx.training.trainer import RunSettings, Trainer
 
 CPU = torch.device("cpu")

@@ -12,7 +12,7 @@ import torch
 
 from inter2former_onnx.errors import ArgumentError
 from inter2former_onnx.evaluation.clicks import deepest, simulate_click
-from inter2former_onnx.evaluation.coco_masks import decode_counts, segmentation_mask
+from inter2former_onnx.evaluation.coco_masks import segmentation_mask
 from inter2former_onnx.evaluation.masks import region_mask
 from inter2former_onnx.models import load_config
 from inter2former_onnx.training.augmentation import (
@@ -26,11 +26,12 @@ from inter2former_onnx.training.batched_clicks import batched_clicks, squared_di
 from inter2former_onnx.training.batches import BatchSampler
 from inter2former_onnx.training.clicks import simulate_clicks, without_islands
 from inter2former_onnx.training.coco import read_coco
-from inter2former_onnx.training.evaluation_targets import development_targets, read_evaluation
+from inter2former_onnx.training.development import development_examples, listed_examples
+from inter2former_onnx.training.folder import read_folder
 from inter2former_onnx.training.image_store import load
 from inter2former_onnx.training.label_maps import NOWHERE
 from inter2former_onnx.training.pack import pack
-from inter2former_onnx.training.records import hold_out, read_folder
+from inter2former_onnx.training.records import hold_out
 from inter2former_onnx.training.region_table import build_table
 from inter2former_onnx.training.targets import grow_union, sample_target
 from support.training_folder import make_folder
@@ -57,11 +58,11 @@ def test_clicks_against_brute_force() -> None:
         assert click is not None
         assert click.positive == (missing > excess)
         region = target & ~prediction if click.positive else prediction & ~target
-        assert region[click.row, click.column]
+        assert region[click.y, click.x]
         lone = np.zeros_like(region)
-        lone[click.row, click.column] = True
+        lone[click.y, click.x] = True
         outside = np.argwhere(~np.pad(region, 1)) - 1
-        depth = np.sqrt(((outside - (click.row, click.column)) ** 2).sum(1).min())
+        depth = np.sqrt(((outside - (click.y, click.x)) ** 2).sum(1).min())
         assert depth == pytest.approx(max(missing, excess), abs=1e-4)
 
 
@@ -140,7 +141,7 @@ def test_first_click_is_the_targets_centre() -> None:
     target = np.zeros((31, 31), dtype=bool)
     target[5:16, 8:19] = True
     click = simulate_click(np.zeros_like(target), target)
-    assert click == (10, 13, True)
+    assert click == (13, 10, True)
 
 
 def test_regions_split_join_and_neighbour() -> None:
@@ -252,8 +253,8 @@ def test_held_out_part_is_disjoint_and_stable(tmp_path: Path) -> None:
     names = [record.name for record in development]
     assert len(names) == 4 and not set(names) & {record.name for record in train}
     assert names == [record.name for record in hold_out(records[::-1], 0.3, seed=0)[1]][::-1]
-    targets = development_targets(development, seed=0)
-    assert len(targets) >= 4 and all(0.01 <= target.mask.mean() <= 0.6 for target in targets)
+    examples = development_examples(development, seed=0)
+    assert len(examples) >= 4 and all(0.01 <= example.target.mask.mean() <= 0.6 for example in examples)
 
 
 def test_evaluation_list_takes_the_largest_component(tmp_path: Path) -> None:
@@ -261,13 +262,13 @@ def test_evaluation_list_takes_the_largest_component(tmp_path: Path) -> None:
     entries = [{"id": "p00", "label_file": "labels/p00_0.png", "region": 1},
                {"id": "p01", "label_file": "labels/p01_0.png", "region": "union"}]
     (folder / "eval.json").write_text(json.dumps(entries))
-    one, union = read_evaluation(folder, "eval.json")
-    assert one.image.shape[:2] == one.mask.shape and 0 < one.mask.sum() < union.mask.size
+    one, union = listed_examples(folder, "eval.json")
+    assert one.image.shape[:2] == one.target.mask.shape and 0 < one.target.mask.sum() < union.target.mask.size
     regions = np.zeros((20, 20), np.int32)
     regions[2:5, 2:5] = regions[8:18, 8:18] = 4
     assert region_mask(regions, 4).sum() == 100
     with pytest.raises(ArgumentError, match="eval_objects.json"):
-        read_evaluation(folder, "eval_objects.json")
+        listed_examples(folder, "eval_objects.json")
 
 
 def test_coco_polygons_and_run_lengths(tmp_path: Path) -> None:
@@ -319,6 +320,8 @@ def encode(runs: list[int]) -> str:
     return text
 
 
-def test_decode_counts_knows_negative_differences() -> None:
+def test_compressed_runs_with_negative_differences() -> None:
     runs = [3, 700, 40, 2, 1000, 1, 65, 90]
-    assert decode_counts(encode(runs)) == runs
+    expected = np.repeat(np.arange(len(runs)) % 2 == 1, runs).reshape(1, -1)
+    assert np.array_equal(segmentation_mask({"counts": encode(runs)}, 1, sum(runs), "x"), expected)
+    assert np.array_equal(segmentation_mask({"counts": runs}, 1, sum(runs), "x"), expected)

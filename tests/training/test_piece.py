@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 import torch
 
+from inter2former_onnx import cli
 from inter2former_onnx.errors import ArgumentError, CheckpointError, ConfigError
 from inter2former_onnx.models import Inter2Former, ModelConfig
 from inter2former_onnx.models.checkpoints import load_state_dict, read_checkpoint
 from inter2former_onnx.training import compile_cache, piece, travel
-from inter2former_onnx.training.pack import main as pack_command
 from inter2former_onnx.training.region_table import VOID_REGION
 from inter2former_onnx.training.rounds import StepResult
 from inter2former_onnx.training.run_log import LOG_FILE, read_log
@@ -96,7 +96,7 @@ def test_pieces_from_packed_data_to_a_checkpoint_and_back(
     monkeypatch.setattr(Trainer, "train_step", step)
     monkeypatch.setattr(time, "monotonic", lambda: clock[0])
     packed, out, config = tmp_path / "packed", tmp_path / "out", tmp_path / "small.json"
-    assert pack_command(["--data", str(make_folder(tmp_path)), "--out", str(packed), "--shards", "2"]) == 0
+    assert cli.main(["train", "--pack", "--data", str(make_folder(tmp_path)), "--out", str(packed), "--shards", "2"]) == 0
     config.write_text(json.dumps(small_values()))
     recipe = tmp_path / "recipe.json"
     stages = [{"share": 1.0, "size": 64, "images": 2}]

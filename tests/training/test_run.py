@@ -14,14 +14,17 @@ import numpy as np
 import pytest
 import torch
 
+from inter2former_onnx import cli
 from inter2former_onnx.errors import ArgumentError, CheckpointError
+from inter2former_onnx.evaluation.targets import Target
 from inter2former_onnx.models import Inter2Former, ModelConfig
 from inter2former_onnx.models.checkpoints import load_state_dict, read_checkpoint
-from inter2former_onnx.training import command
 from inter2former_onnx.training import rounds as rounds_module
 from inter2former_onnx.training.augmentation import AugmentationSettings
-from inter2former_onnx.training.evaluation import run_sessions, summarise, table
-from inter2former_onnx.training.evaluation_targets import EvaluationTarget
+from inter2former_onnx.training.development import Example
+from inter2former_onnx.training.evaluation import results_table, summarise
+from inter2former_onnx.training.folder import read_folder
+from inter2former_onnx.training.image_store import load
 from inter2former_onnx.training.initialise import initialise
 from inter2former_onnx.training.losses import LossWeights
 from inter2former_onnx.training.optimiser import learning_rate
@@ -29,6 +32,7 @@ from inter2former_onnx.training.options import Recipe, Stage, parse_stages
 from inter2former_onnx.training.rounds import ClickRounds
 from inter2former_onnx.training.run_log import LOG_FILE, read_log
 from inter2former_onnx.training.run_state import STATE_FILE, read_state
+from inter2former_onnx.training.sessions import run_sessions
 from support.training_folder import make_folder
 from support.training_run import make_trainer, small_values
 
@@ -178,21 +182,22 @@ def test_sessions_follow_the_click_rule_and_enforce() -> None:
     image = np.random.default_rng(0).integers(0, 255, (50, 70, 3), dtype=np.uint8)
     mask = np.zeros((50, 70), dtype=bool)
     mask[10:35, 20:50] = True
-    targets = [EvaluationTarget("a", image, mask), EvaluationTarget("b", image, ~mask)]
+    examples = [Example(image, Target("a", mask)), Example(image, Target("b", ~mask))]
     with ThreadPoolExecutor(1) as pool:
         rounds = ClickRounds(model, LossWeights(), CPU, torch.float32, False, pool)
-        sessions, usage = run_sessions(rounds, targets, 3, 64, 2, enforce=True, keep_masks=True)
-        plain, _ = run_sessions(rounds, targets[:1], 3, 64, 1)
+        sessions, usage = run_sessions(rounds, examples, 3, 64, 2, enforce=True, keep_masks=True)
+        plain, _ = run_sessions(rounds, examples[:1], 3, 64, 1)
     first = sessions[0].clicks[0]
-    assert first is not None and first.positive and mask[first.row, first.column]
+    assert first is not None and first.positive and mask[first.y, first.x]
     assert all(all(session.obeyed) for session in sessions)
-    for session, target in zip(sessions, targets, strict=True):
+    for session, example in zip(sessions, examples, strict=True):
         for overlap, found in zip(session.overlaps, session.masks, strict=True):
-            assert overlap == pytest.approx((found & target.mask).sum() / (found | target.mask).sum())
+            target = example.target.mask
+            assert overlap == pytest.approx((found & target).sum() / (found | target).sum())
     result = summarise(sessions, usage)
     assert len(result["iou"]) == 3 and 1 <= result["noc80"] <= 3 and len(result["codes_used"]) == 2
     assert sum(result["expert_shares"][0]) == pytest.approx(1.0)
-    assert "| list (2)" in table({"list": result}) and len(plain[0].overlaps) == 3
+    assert "| list (2)" in results_table({"list": result}) and len(plain[0].overlaps) == 3
 
 
 def test_session_equals_the_inference_model() -> None:
@@ -204,13 +209,13 @@ def test_session_equals_the_inference_model() -> None:
     mask = np.zeros((60, 40), dtype=bool)
     mask[5:30, 10:30] = True
     rounds = ClickRounds(model, LossWeights(), CPU, torch.float32, False, None)
-    sessions, _ = run_sessions(rounds, [EvaluationTarget("a", image, mask)], 2, 64, 1, keep_masks=True)
+    sessions, _ = run_sessions(rounds, [Example(image, Target("a", mask))], 2, 64, 1, keep_masks=True)
     click = sessions[0].clicks[0]
     assert click is not None
     labels = torch.full((64, 64), 2, dtype=torch.uint8)
     axis = torch.arange(64)
     radius = model.config.click_radius
-    disc = (axis[:, None] - click.row) ** 2 + (axis - click.column) ** 2 <= radius**2  # 64 x 64 padded: scale 1
+    disc = (axis[:, None] - click.y) ** 2 + (axis - click.x) ** 2 <= radius**2  # 64 x 64 padded: scale 1
     labels[disc] = 4
     logits = model.predict(torch.from_numpy(image), labels)
     differing = int(((logits[:60, :40] > 0).numpy() != sessions[0].masks[0]).sum())
@@ -242,20 +247,52 @@ def test_command_trains_plots_and_evaluates(folder: Path, tmp_path: Path, capsys
     config.write_text(json.dumps(small_values()))
     entries = [{"id": "p00", "label_file": "labels/p00_0.png", "region": 1}]
     (folder / "eval.json").write_text(json.dumps(entries))
-    common = ["--config", str(config), "--data", str(folder), "--out", str(out), "--device", "cpu"]
+    common = ["train", "--config", str(config), "--data", str(folder), "--out", str(out), "--device", "cpu"]
     train = [*common, "--steps", "20", "--stages", "64:1:2", "--rounds", "1:1:2", "--compile", "no", "--workers", "1"]
-    assert command.main([*train, "--loss", "clicks=2", "--precision", "fp32"]) == 0
-    assert capsys.readouterr().err == ""  # no bar in a pipe
-    assert command.main(train) == ArgumentError.exit_code
+    assert cli.main([*train, "--loss", "clicks=2", "--precision", "fp32"]) == 0
+    assert capsys.readouterr() == (f"wrote {out / 'small.safetensors'}\n", "")  # no bar in a pipe
+    assert cli.main(train) == ArgumentError.exit_code
     assert "continue it with --resume" in capsys.readouterr().err
-    assert command.main([*common, "--plot"]) == 0
+    assert cli.main(["train", "--out", str(out), "--plot"]) == 0
     assert (out / "curves.png").stat().st_size > 1000
     weights = ["--evaluate", str(out / "small.safetensors"), "--list", "eval.json", "--clicks", "2", "--workers", "1"]
-    assert command.main([*common, *weights]) == 0
+    assert cli.main([*common, *weights]) == 0
     printed = capsys.readouterr().out
     assert "eval.json (1)" in printed and "experts" in printed
     assert (out / "masks_eval.png").is_file() and len(json.loads((out / "evaluation.json").read_text())) == 1
-    assert command.main([*train[:-2], "--resume", "--loss", "nonsense=1"]) == ArgumentError.exit_code
+    assert cli.main([*train[:-2], "--resume", "--loss", "nonsense=1"]) == ArgumentError.exit_code
+
+
+def test_command_packs(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    small = tmp_path / "small"
+    assert cli.main(["train", "--pack", "--data", str(folder), "--out", str(small), "--side", "45"]) == 0
+    assert f"MiB in {small}" in capsys.readouterr().out
+    assert load(read_folder(small, "train"), 96, CPU, 1).sizes.tolist() == [[35, 45]] * 5
+
+
+@pytest.mark.parametrize(
+    ("more", "status", "message"),
+    [
+        ([], 2, "--data says where the pictures are"),
+        (["--data", "none"], 2, "--data none: expected a folder with index.json"),
+        (["--plot"], 2, "--plot: there is no "),
+        (["--pack", "--data", "none"], 2, "index.json cannot be read"),
+        (["--data", "none", "--resume", "--start", "w"], 2, "give one"),
+        (["--data", "none", "--hours", "1", "--steps", "1"], 2, "give one"),
+        (["--data", "none", "--rounds", "1:2"], 2, "--rounds: expected learnt:first:last"),
+        (["--data", "none", "--device", "abacus"], 2, "--device abacus: "),
+        (["--data", "none", "--config", "none"], 4, "none"),
+        (["--data", "none", "--evaluate", "none"], 5, "none"),
+    ],
+)
+def test_command_names_what_it_cannot_use(
+    more: list[str], status: int, message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert cli.main(["train", "--out", "out", *more]) == status
+    error = capsys.readouterr().err
+    assert message in error and error.count("\n") == 1 and not (tmp_path / "out").exists()
 
 
 def test_step_keeps_to_one_device(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,18 +10,19 @@ import numpy as np
 import pytest
 import torch
 
+from inter2former_onnx import cli
 from inter2former_onnx.errors import ArgumentError
 from inter2former_onnx.evaluation.datasets.regions import listed
 from inter2former_onnx.models import load_config
 from inter2former_onnx.training.augmentation import AugmentationSettings
 from inter2former_onnx.training.batches import BatchSampler
-from inter2former_onnx.training.evaluation_targets import read_evaluation
+from inter2former_onnx.training.development import listed_examples
+from inter2former_onnx.training.folder import read_folder
 from inter2former_onnx.training.image_store import load
 from inter2former_onnx.training.options import Recipe, Stage, recipe_from_dict
-from inter2former_onnx.training.pack import main as pack_command
-from inter2former_onnx.training.records import NOT_JUDGED, read_folder
+from inter2former_onnx.training.records import NOT_JUDGED
 from inter2former_onnx.training.region_table import VOID_REGION, build_table
-from inter2former_onnx.training.shards import read_shards
+from inter2former_onnx.training.shards import read_shards, write_shards
 from inter2former_onnx.training.sources import CLASSES, INSTANCES, OBJECT, PARTITION, PARTS, kind_of
 from inter2former_onnx.training.targets import sample_target
 
@@ -188,13 +189,13 @@ def test_a_list_of_general_objects_is_read(folder: Path) -> None:
     expected[12:49, 12:39] = True
     assert (target.mask == expected).all()
     assert target.void is not None and (target.void == (object_map() == 255)).all()
-    assert (read_evaluation(folder, "eval_general.json")[0].mask == expected).all()
+    assert (listed_examples(folder, "eval_general.json")[0].target.mask == expected).all()
 
 
 def test_shards_hold_alike_shares_and_add_up(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     small, out = tmp_path / "small", tmp_path / "elsewhere"
     arguments = ["--data", str(folder), "--out", str(small), "--side", "64", "--quality", "80", "--workers", "1"]
-    assert pack_command([*arguments, "--shards", "2"]) == 0
+    assert cli.main(["train", "--pack", *arguments, "--shards", "2"]) == 0
     shards = [small / "shard_1.zip", small / "shard_2.zip"]
     assert all(str(shard) in capsys.readouterr().out for shard in shards[:1])
     assert read_shards(shards[:1], out) == 4
@@ -207,4 +208,5 @@ def test_shards_hold_alike_shares_and_add_up(folder: Path, tmp_path: Path, capsy
     assert (packed.maps[0] == VOID_REGION).any()
     with pytest.raises(ArgumentError, match="not a shard"):
         read_shards([folder / "index.json"], out)
-    assert pack_command([*arguments, "--shards", "0"]) == ArgumentError.exit_code
+    with pytest.raises(ArgumentError, match="--shards"):
+        write_shards(small, 0)

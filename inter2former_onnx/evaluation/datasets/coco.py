@@ -1,6 +1,6 @@
 """COCO instances JSON: `annotations/instances_val2017.json` beside `val2017/`, or any file of that form.
 
-Crowd annotations are left out. `folder` is the JSON file, or a folder that holds the published layout.
+Crowd annotations are left out. Needs pycocotools (extra `[eval]`).
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from ...errors import ArgumentError, ImageError
+from ...extras import require
 from ..coco_masks import segmentation_mask
 from ..targets import Picture, Target
 
@@ -19,11 +20,16 @@ PUBLISHED = (Path("annotations/instances_val2017.json"), Path("annotations/insta
 
 
 def pictures(folder: Path) -> Sequence[Picture]:
-    """The images with annotations, in the order of the file.
+    """List the images with annotations, in the order of the file.
+
+    Args:
+        folder: the JSON file, or a folder that holds the published layout.
 
     Raises:
         ArgumentError: no JSON of that form.
+        MissingDependencyError: pycocotools is not installed.
     """
+    require("eval", "pycocotools")
     path = next((folder / p for p in PUBLISHED if (folder / p).is_file()), folder)
     if not path.is_file():
         raise ArgumentError(f"{folder}: expected a COCO .json file, or a folder with {PUBLISHED[0]}")
@@ -51,16 +57,21 @@ def pictures(folder: Path) -> Sequence[Picture]:
 
 
 def _image_folder(path: Path) -> Path:
-    """The published place of the images of `instances_NAME.json`, or the JSON file's own folder."""
+    """Find the images of `instances_NAME.json`: in the published place, or in the JSON file's own folder."""
     published = path.parent.parent / path.stem.removeprefix("instances_")
     return published if published.is_dir() else path.parent
 
 
 def instances(image: Any, segmentations: Sequence[tuple[Any, Any]], height: int, width: int) -> Sequence[Target]:
-    """The objects of one image: (annotation id, segmentation) each.
+    """Draw the objects of one image.
+
+    Args:
+        image: its id.
+        segmentations: (annotation id, segmentation) of each object.
+        height, width: of the image, in pixels.
 
     Raises:
-        ImageError: a segmentation of unknown form.
+        ImageError: a segmentation that cannot be drawn.
     """
     try:
         return [Target(f"{image}#{i}", segmentation_mask(s, height, width, f"{image}#{i}")) for i, s in segmentations]

@@ -11,5 +11,9 @@ from .pairs import pairs, subfolder
 
 
 def pictures(folder: Path) -> Sequence[Picture]:
-    """The data set in `folder`. Raises ArgumentError when it is not laid out so."""
+    """List the pictures of the data set in `folder`.
+
+    Raises:
+        ArgumentError: `folder` is not laid out so.
+    """
     return pairs(subfolder(folder, "img", "images"), subfolder(folder, "gt", "masks"), coloured_object)

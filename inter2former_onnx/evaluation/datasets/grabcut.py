@@ -14,5 +14,9 @@ from .pairs import pairs, subfolder
 
 
 def pictures(folder: Path) -> Sequence[Picture]:
-    """The data set in `folder`. Raises ArgumentError when it is not laid out so."""
+    """List the pictures of the data set in `folder`.
+
+    Raises:
+        ArgumentError: `folder` is not laid out so.
+    """
     return pairs(subfolder(folder, "data_GT", "img"), subfolder(folder, "boundary_GT", "gt"), object_with_trimap)

@@ -20,31 +20,51 @@ from .pairs import pairs, subfolder
 
 
 def pictures(folder: Path) -> Sequence[Picture]:
-    """All four one after the other, names with their set in front. Raises ArgumentError when one is not there."""
+    """List the pictures of all four sets one after the other, names with their set in front.
+
+    Raises:
+        ArgumentError: one of them is not there.
+    """
     sets = {"DIS-VD": dis_vd, "COIFT": coift, "HRSOD": hrsod, "ThinObject5K": thinobject5k}
     return [replace(p, name=f"{name}/{p.name}") for name, read in sets.items() for p in read(folder)]
 
 
 def dis_vd(folder: Path) -> Sequence[Picture]:
-    """DIS-VD; `folder` is HQSeg-44K's or the set's own, here and in what follows."""
+    """List the pictures of DIS-VD; `folder` is HQSeg-44K's or the set's own, here and in what follows.
+
+    Raises:
+        ArgumentError: `folder` is not laid out so.
+    """
     own = _own(folder, "DIS5K/DIS-VD")
     return pairs(subfolder(own, "im"), subfolder(own, "gt"), coloured_object)
 
 
 def coift(folder: Path) -> Sequence[Picture]:
-    """COIFT."""
+    """List the pictures of COIFT.
+
+    Raises:
+        ArgumentError: `folder` is not laid out so.
+    """
     own = _own(folder, "thin_object_detection/COIFT")
     return pairs(subfolder(own, "images"), subfolder(own, "masks"), coloured_object)
 
 
 def hrsod(folder: Path) -> Sequence[Picture]:
-    """HRSOD."""
+    """List the pictures of HRSOD.
+
+    Raises:
+        ArgumentError: `folder` is not laid out so.
+    """
     own = _own(folder, "thin_object_detection/HRSOD")
     return pairs(subfolder(own, "images"), subfolder(own, "masks_max255"), coloured_object)
 
 
 def thinobject5k(folder: Path) -> Sequence[Picture]:
-    """ThinObject5K's test part."""
+    """List the pictures of ThinObject5K's test part.
+
+    Raises:
+        ArgumentError: `folder` is not laid out so.
+    """
     own = _own(folder, "thin_object_detection/ThinObject5K")
     return pairs(subfolder(own, "images_test"), subfolder(own, "masks_test"), coloured_object)
 

@@ -15,7 +15,7 @@ SEPARATORS = "_-#"  # between an image's name and the number of one of its masks
 
 
 def subfolder(root: Path, *names: str) -> Path:
-    """The first of the folders `names` that is in `root`.
+    """Find the first of the folders `names` that is in `root`.
 
     Raises:
         ArgumentError: there is none.
@@ -27,7 +27,7 @@ def subfolder(root: Path, *names: str) -> Path:
 
 
 def files(folder: Path) -> list[Path]:
-    """The files of a folder in the order of their names, without hidden ones (Thumbs.db counts as hidden).
+    """List the files of a folder in the order of their names, without hidden ones (Thumbs.db counts as hidden).
 
     Links to nowhere are among them: they are reported as broken when it is their turn.
     """
@@ -37,9 +37,13 @@ def files(folder: Path) -> list[Path]:
 
 
 def pairs(images: Path, masks: Path, read: MaskReader) -> list[Picture]:
-    """Each image with the mask of the same name, whatever the endings, or with several named NAME_1, NAME#2, ...
+    """Pair each image with the mask of the same name, whatever the endings, or with several named NAME_1, NAME#2, ...
 
     What has no counterpart is kept: the picture says so when it is read, and is counted as broken.
+
+    Args:
+        images, masks: the two folders.
+        read: gives the objects of a mask file.
 
     Raises:
         ArgumentError: no images.
@@ -59,7 +63,7 @@ def pairs(images: Path, masks: Path, read: MaskReader) -> list[Picture]:
 
 
 def _owners(stem: str) -> list[str]:
-    """Names that the image of a mask `stem` may have: its own, or what stands before a number."""
+    """List the names that the image of a mask `stem` may have: its own, or what stands before a number."""
     head = stem.rstrip("0123456789")
     numbered = head != stem and len(head) > 1 and head[-1] in SEPARATORS
     return [stem, head[:-1]] if numbered else [stem]
@@ -72,5 +76,5 @@ def _reader(image: Path, masks: Path, own: list[Path], read: MaskReader) -> Call
 
 
 def read_all(paths: Sequence[Path], read: MaskReader) -> list[Target]:
-    """The objects of several annotation files of one picture."""
+    """Read the objects of several annotation files of one picture."""
     return [target for path in paths for target in read(path)]

@@ -20,12 +20,16 @@ from .pairs import pairs, subfolder
 
 
 def pictures(folder: Path) -> Sequence[Picture]:
-    """Every region of every map in `folder`. Raises ArgumentError when it is not laid out so."""
+    """List the pictures of `folder`, each region of their maps an object.
+
+    Raises:
+        ArgumentError: `folder` is not laid out so.
+    """
     return pairs(subfolder(folder, "images"), subfolder(folder, "labels"), every_region)
 
 
 def listed(folder: Path, name: str) -> Sequence[Picture]:
-    """The targets of `folder/name`, a picture each.
+    """List the targets of `folder/name`, a picture each.
 
     Raises:
         ArgumentError: the list cannot be read, or an entry has another form.
@@ -54,7 +58,15 @@ def _image(entry: Mapping[str, Any], index: Mapping[str, str]) -> str:
 
 
 def listed_target(labels: Path, region: int | str) -> Sequence[Target]:
-    """The target of one list entry."""
+    """Read the target of one list entry.
+
+    Args:
+        labels: the map's file.
+        region: its id, or "union" for everything labelled.
+
+    Raises:
+        ImageError: the map is missing or unreadable.
+    """
     values = read_values(labels)
     void = values == VOID if values.dtype == "uint8" else None
     known = values.astype("int32")

@@ -18,7 +18,10 @@ from .pairs import subfolder
 
 
 def pictures(folder: Path) -> Sequence[Picture]:
-    """The val part; `folder` may also be the unpacked archive (`benchmark_RELEASE/`) or the folder that holds it.
+    """List the pictures of the val part.
+
+    Args:
+        folder: of the data set, or the unpacked archive (`benchmark_RELEASE/`), or the folder that holds it.
 
     Raises:
         ArgumentError: not laid out so.
@@ -37,7 +40,7 @@ def pictures(folder: Path) -> Sequence[Picture]:
 
 
 def instances(path: Path) -> Sequence[Target]:
-    """The objects of one `inst/*.mat`: GTinst.Segmentation holds 0 and the number of each object.
+    """Read the objects of one `inst/*.mat`: GTinst.Segmentation holds 0 and the number of each object.
 
     Raises:
         ImageError: missing, damaged or without that.

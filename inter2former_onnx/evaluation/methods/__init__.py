@@ -16,7 +16,11 @@ class ClickedObject(Protocol):
     """Clicks on one object of one image."""
 
     def click(self, x: int, y: int, positive: bool) -> NDArray[np.bool_]:
-        """One more click, on pixel column x, row y; the new mask, bool [height, width] of the image."""
+        """Make one more click, on pixel column x, row y.
+
+        Returns:
+            The new mask, bool [height, width] of the image.
+        """
 
 
 class Encoded(Protocol):
@@ -30,7 +34,11 @@ class Method(Protocol):
     """An opened method."""
 
     def encode(self, image: NDArray[np.uint8]) -> Encoded:
-        """What does not depend on clicks. Image: uint8 [height, width, 3], RGB."""
+        """Compute what does not depend on clicks.
+
+        Args:
+            image: uint8 [height, width, 3], RGB.
+        """
 
 
 class MethodSettings(Protocol):
@@ -41,9 +49,18 @@ class MethodSettings(Protocol):
         """What reports call it."""
 
     def describe(self) -> dict[str, Any]:
-        """All that decides its masks, as JSON types: two runs with the same description belong together.
+        """Say all that decides its masks, as JSON types: two runs with the same description belong together.
 
-        Raises Inter2FormerError when the method cannot be opened at all."""
+        Raises:
+            Inter2FormerError: the method cannot be opened at all.
+        """
 
     def open(self, threads: int) -> Method:
-        """Load it and run it once, so that the first image is timed like the others."""
+        """Load it and run it once, so that the first image is timed like the others.
+
+        Args:
+            threads: that it may use.
+
+        Raises:
+            Inter2FormerError: it cannot be loaded.
+        """

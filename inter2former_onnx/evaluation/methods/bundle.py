@@ -29,7 +29,7 @@ class BundleSettings:
         return f"{name} ({', '.join(marks)})" if marks else name
 
     def describe(self) -> dict[str, Any]:
-        """Which bundle, by its files' contents, and how it runs."""
+        """Say which bundle it is, by its files' contents, and how it runs."""
         segmenter = Segmenter(self.bundle, threads=1)
         manifest = segmenter.manifest
         return {
@@ -44,7 +44,7 @@ class BundleSettings:
         }
 
     def open(self, threads: int) -> OpenedBundle:
-        """The bundle with all its graphs loaded."""
+        """Open the bundle with all its graphs loaded."""
         method = OpenedBundle(Segmenter(self.bundle, threads=threads), self)
         method.encode(np.zeros((64, 64, 3), np.uint8)).session().click(32, 32)
         return method

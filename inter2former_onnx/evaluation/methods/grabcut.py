@@ -31,7 +31,7 @@ class GrabCutSettings:
     iterations: int = 3
 
     def describe(self) -> dict[str, Any]:
-        """The constants, the radius of a click's disc, and OpenCV's version."""
+        """Say the constants, the radius of a click's disc, and OpenCV's version."""
         return {
             "method": "grabcut",
             "click_radius": CLICK_RADIUS,
@@ -42,7 +42,7 @@ class GrabCutSettings:
         }
 
     def open(self, threads: int) -> GrabCut:
-        """Also gives OpenCV its threads, for the whole process."""
+        """Open the method, and give OpenCV its threads, for the whole process."""
         cv2.setNumThreads(threads)
         return GrabCut(self)
 
@@ -109,7 +109,7 @@ class GrabCutObject:
         return self._full_size(labels & np.uint8(1))
 
     def _full_size(self, mask: NDArray[np.uint8]) -> NDArray[np.bool_]:
-        """A mask of 0 and 1 at the picture's size, its outline interpolated."""
+        """Bring a mask of 0 and 1 to the picture's size, its outline interpolated."""
         if mask.shape != (self._image.height, self._image.width):
             share = cv2.resize(mask.astype(np.float32), (self._image.width, self._image.height))
             return np.asarray(share >= 0.5, dtype=np.bool_)

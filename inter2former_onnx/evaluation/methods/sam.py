@@ -58,7 +58,7 @@ class SamSettings:
         return f"SAM-style {self.encoder.stem}"
 
     def describe(self) -> dict[str, Any]:
-        """The files by their contents, and the settings."""
+        """Say which files they are, by their contents, and the settings."""
         files = {"encoder": self.encoder, "decoder": self.decoder}
         return {
             "method": "sam",
@@ -69,7 +69,7 @@ class SamSettings:
         }
 
     def open(self, threads: int) -> Sam:
-        """Both graphs loaded and run once.
+        """Load both graphs and run them once.
 
         Raises:
             ArgumentError: a file that onnxruntime refuses, or with other inputs and outputs.
@@ -100,11 +100,15 @@ class Sam:
         return SamImage(self, embedding, size, (image.shape[0], image.shape[1]))
 
     def known(self, feed: dict[str, Any]) -> dict[str, Any]:
-        """Those of the decoder's inputs that this one has: simplified exports lose unused ones."""
+        """Keep those of the decoder's inputs that this one has: simplified exports lose unused ones."""
         return {name: feed[name] for name in self.decoder_inputs}
 
     def _pixels(self, image: NDArray[np.uint8]) -> tuple[NDArray[Any], tuple[int, int]]:
-        """The encoder's input, and the (height, width) that the image has in its top left corner; zeros around it."""
+        """Make the encoder's input: the image in the top left corner, zeros around it.
+
+        Returns:
+            The input, and the (height, width) that the image has in it.
+        """
         from PIL import Image
 
         shape = self.image_input.shape
@@ -171,8 +175,10 @@ class SamObject:
         return self._original(self._mask_input[0, 0])
 
     def _original(self, logits: Array) -> NDArray[np.bool_]:
-        """What the decoder's own post-processing does, for the one mask that is wanted: enlarge to the encoder's frame,
-        cut the image out, resize to the image."""
+        """Do what the decoder's own post-processing does, for the one mask that is wanted.
+
+        Enlarge to the encoder's frame, cut the image out, resize to the image.
+        """
         image = self._image
         side = 4 * logits.shape[-1]
         large = cv2.resize(logits, (side, side), interpolation=cv2.INTER_LINEAR)
@@ -182,8 +188,14 @@ class SamObject:
 
 
 def _chosen(scores: Array, points: int) -> int:
-    """Which of the masks: of SAM's four the first (for several clicks) or the best of the others (for one click), as
-    the official export's `select_masks` does; of another number the best. `points` counts the added one."""
+    """Choose one of the masks, as the official export's `select_masks` does.
+
+    Of SAM's four the first (for several clicks) or the best of the others (for one click); of another number the best.
+
+    Args:
+        scores: float32 [masks].
+        points: how many, the added one included.
+    """
     if len(scores) == 4:
         scores = scores + (points - 2.5) * np.array([1000.0, 0.0, 0.0, 0.0], dtype=np.float32)
     return int(np.argmax(scores))

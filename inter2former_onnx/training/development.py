@@ -1,4 +1,4 @@
-"""Fixed targets: the evaluation lists of a data folder, and a development list from held-out training pictures."""
+"""Pictures with an object to reach: from held-out training pictures, and from the evaluation lists of a data folder."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from ..evaluation.datasets.regions import listed
 from ..evaluation.masks import largest_component
+from ..evaluation.targets import Mask, Target
 from .image_store import read_image
 from .records import Record
 
@@ -18,31 +19,42 @@ SMALLEST_SHARE, LARGEST_SHARE = 0.01, 0.5
 
 
 @dataclass(frozen=True)
-class EvaluationTarget:
-    """A picture, uint8 [H, W, 3] RGB, and the mask to reach, bool [H, W]."""
+class Example:
+    """A picture, uint8 [H, W, 3] RGB, and the object in it to reach."""
 
-    name: str
     image: NDArray[np.uint8]
-    mask: NDArray[np.bool_]
+    target: Target
 
 
-def read_evaluation(folder: Path, name: str) -> list[EvaluationTarget]:
-    """The targets of `folder/name` (eval.json, eval_objects.json).
+def listed_examples(folder: Path, name: str) -> list[Example]:
+    """Read the targets of a list, and their pictures.
+
+    Args:
+        folder: of the data.
+        name: of the list in it (eval.json, eval_objects.json).
 
     Raises:
         ArgumentError: the list is unusable, or an image that it names.
         ImageError: a region map that it names is unusable.
     """
-    return [EvaluationTarget(p.name, read_image(p.image), p.read()[0].mask) for p in listed(folder, name)]
+    return [Example(read_image(picture.image), picture.read()[0]) for picture in listed(folder, name)]
 
 
-def development_targets(records: Sequence[Record], seed: int) -> list[EvaluationTarget]:
-    """One or two targets a held-out picture: a random region, and its largest inside the picture or its whole group.
+def development_examples(records: Sequence[Record], seed: int) -> list[Example]:
+    """Choose one or two targets a held-out picture: a random region, and its largest inside the picture or its group.
 
     The rules are those of the evaluation lists (largest component, 1 % to 50 % of the picture).
+
+    Args:
+        records: held out of training.
+        seed: the same one chooses the same targets.
+
+    Raises:
+        ArgumentError: a picture is not readable.
+        ImageError: a region map is not readable.
     """
     generator = np.random.default_rng(seed)
-    targets = []
+    examples = []
     for record in records:
         image = read_image(record.image)
         regions = record.annotations[int(generator.integers(len(record.annotations)))]()
@@ -54,9 +66,9 @@ def development_targets(records: Sequence[Record], seed: int) -> list[Evaluation
         else:
             inner = [mask for mask in fitting if not _touches_border(mask)]
             chosen += [max(inner, key=lambda mask: int(mask.sum()))] if inner else []
-        targets += [EvaluationTarget(f"{record.name}:{i}", image, mask) for i, mask in enumerate(chosen)]
-    return targets
+        examples += [Example(image, Target(f"{record.name}:{i}", mask)) for i, mask in enumerate(chosen)]
+    return examples
 
 
-def _touches_border(mask: NDArray[np.bool_]) -> bool:
+def _touches_border(mask: Mask) -> bool:
     return bool(mask[0].any() or mask[-1].any() or mask[:, 0].any() or mask[:, -1].any())
