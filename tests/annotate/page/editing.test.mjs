@@ -132,6 +132,18 @@ test("a preview that something overtakes is dropped", async () => {
   assert.equal(store.preview, null);
 });
 
+test("a preview of what is no longer there is dropped", async () => {
+  const { store, requests, editing } = scene([object(1)]);
+  const leave = [() => (store.index = 1), () => (store.active = 1), () => store.adopt(changes({ revision: 2 }))];
+  for (const [number, left] of leave.entries()) {
+    const asked = editing.preview(1, 1, true);
+    left();
+    requests[number].answer({ mask: DOT });
+    assert.equal(await asked, false);
+    assert.equal(store.preview, null);
+  }
+});
+
 test("no preview while the picture is encoded, and none that takes away from nothing", async () => {
   const { store, requests, editing } = scene();
   assert.equal(await editing.preview(1, 1, false), true);
