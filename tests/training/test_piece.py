@@ -96,7 +96,8 @@ def test_pieces_from_packed_data_to_a_checkpoint_and_back(
     monkeypatch.setattr(Trainer, "train_step", step)
     monkeypatch.setattr(time, "monotonic", lambda: clock[0])
     packed, out, config = tmp_path / "packed", tmp_path / "out", tmp_path / "small.json"
-    assert cli.main(["train", "--pack", "--data", str(make_folder(tmp_path)), "--out", str(packed), "--shards", "2"]) == 0
+    pack = ["train", "--pack", "--data", str(make_folder(tmp_path)), "--out", str(packed), "--shards", "2"]
+    assert cli.main(pack) == 0
     config.write_text(json.dumps(small_values()))
     recipe = tmp_path / "recipe.json"
     stages = [{"share": 1.0, "size": 64, "images": 2}]
