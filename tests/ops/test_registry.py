@@ -1,29 +1,45 @@
-"""Every op of the library has its forms, its cases and its tests: what a new op is asked for."""
+"""The list of ops is what is in the folders, and every op has its forms, its cases and its tests."""
 
 from __future__ import annotations
 
-import re
+from collections import defaultdict
+from pathlib import Path
 
 import numpy as np
 import pytest
 
+from inter2former_onnx import custom_ops
+from inter2former_onnx.custom_ops import registry
 from support.ops.agreement import oracle, torch_form
 from support.ops.registry import FAMILIES, OPS
 from support.ops.sessions import run_op
-from support.reference import REPOSITORY, TESTS
+from support.reference import TESTS
+
+FOLDER = Path(custom_ops.__file__).parent
 
 
-def snake_case(name: str) -> str:
-    """BSQAttention -> bsq_attention, LocalUpsample2x -> local_upsample_2x, HybridMoE -> hybrid_moe."""
-    words = re.findall(r"[A-Z]+(?=[A-Z][a-z])|[A-Z][a-z]+(?:3x3)?|2x|MoE", name.replace("MoE", "Moe"))
-    return "_".join(words).lower()
+def test_every_folder_with_a_definition_is_an_op_of_the_list() -> None:
+    found = {(file.parent.parent.name, file.parent.name) for file in FOLDER.glob("*/*/definition.py")}
+    listed = [(op.family, op.folder) for op in registry.ops()]
+    assert set(listed) == found and len(listed) == len(found) == len({op.name for op in registry.ops()})
 
 
-def test_every_op_of_the_library_is_in_one_family() -> None:
-    listed = (REPOSITORY / "CMakeLists.txt").read_text(encoding="utf-8")
-    ops = re.search(r"set\(ops\n(.*?)\)", listed, re.DOTALL)
-    assert ops is not None
-    assert sorted(ops[1].split()) == sorted(snake_case(name) for family in FAMILIES.values() for name in family)
+def test_every_family_says_what_belongs_there() -> None:
+    for family in {op.family for op in registry.ops()}:
+        assert len((FOLDER / family / "__init__.py").read_text(encoding="utf-8")) > 40
+
+
+def test_functions_are_those_of_the_ops_and_their_parts() -> None:
+    names = [function.name for function in registry.functions()]
+    assert len(names) == len(set(names))
+    assert {op.name for op in registry.ops()} < set(names)
+
+
+def test_every_op_of_the_list_is_in_its_family() -> None:
+    families: dict[str, set[str]] = defaultdict(set)
+    for op in registry.ops():
+        families[op.family].add(op.name)
+    assert families == {name: set(family) for name, family in FAMILIES.items()}
 
 
 @pytest.mark.parametrize("family", FAMILIES)

@@ -1,0 +1,1 @@
+"""Edges: the edge detector (docs/model.md 3) and what the upsampling adds of its maps."""

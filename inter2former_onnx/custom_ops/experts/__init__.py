@@ -1,0 +1,1 @@
+"""Experts: the hybrid mixture of experts (docs/model.md 8)."""

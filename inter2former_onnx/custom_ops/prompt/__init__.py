@@ -1,0 +1,1 @@
+"""Prompts: label maps to tokens (docs/model.md 5), and their way into the first projections."""

@@ -1,0 +1,1 @@
+"""Upsampling: one level of dynamic local upsampling (docs/model.md 9)."""
