@@ -7,7 +7,7 @@
 #include <string>
 #include <vector>
 
-#include "native/ort_c_api.h"
+#include "native/ort/ort_c_api.h"
 
 // What the opaque types of the C API are here.
 struct OrtStatus {

@@ -1,5 +1,5 @@
 // Compiled once per instruction set, like a kernel.
-#include "native/gemm.hpp"
+#include "native/maths/gemm.hpp"
 #include "simd_functions.hpp"
 
 namespace i2f {

@@ -6,9 +6,9 @@
 #pragma once
 
 #include "attention/rotary.hpp"
-#include "native/gemm.hpp"
+#include "native/maths/gemm.hpp"
 #include "native/memory.hpp"
-#include "native/token_grid.hpp"
+#include "native/maths/token_grid.hpp"
 
 namespace i2f {
 namespace I2F_ISA {

@@ -5,7 +5,7 @@
 // As in attention.hpp, a tile holds kPanel queries side by side in the vector lanes.
 #pragma once
 
-#include "native/gemm.hpp"
+#include "native/maths/gemm.hpp"
 #include "native/memory.hpp"
 
 namespace i2f {

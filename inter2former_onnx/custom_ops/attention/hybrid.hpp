@@ -4,7 +4,7 @@
 #include "attention/attention.hpp"
 #include "attention/bsq.hpp"
 #include "native/memory.hpp"
-#include "native/residual.hpp"
+#include "native/maths/residual.hpp"
 
 namespace i2f {
 namespace I2F_ISA {

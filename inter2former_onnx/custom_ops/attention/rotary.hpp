@@ -4,7 +4,7 @@
 
 #include <math.h>
 
-#include "native/simd.hpp"
+#include "native/simd/simd.hpp"
 
 namespace i2f {
 namespace I2F_ISA {

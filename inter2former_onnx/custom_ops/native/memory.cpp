@@ -1,11 +1,11 @@
-#include "memory.hpp"
+#include "native/memory.hpp"
 
 #include <stdlib.h>
 
 #include <mutex>
 #include <utility>
 
-#include "kernel.hpp"
+#include "native/ort/kernel.hpp"
 
 namespace i2f {
 

@@ -6,7 +6,7 @@
 
 #include <initializer_list>
 
-#include "macros.hpp"
+#include "native/macros.hpp"
 
 namespace i2f {
 

@@ -1,6 +1,6 @@
 // BoundaryAttention: rotary attention of the boundary tokens over all tokens, scores never stored beyond one block of
 // keys.
-#include "native/kernel.hpp"
+#include "native/ort/kernel.hpp"
 #include "attention/attention.hpp"
 #include "native/memory.hpp"
 

@@ -1,5 +1,5 @@
 // BSQAttention: attention of the other tokens over the buckets of binary codes.
-#include "native/kernel.hpp"
+#include "native/ort/kernel.hpp"
 #include "attention/bsq.hpp"
 #include "native/memory.hpp"
 

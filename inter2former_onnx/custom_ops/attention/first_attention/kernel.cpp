@@ -1,5 +1,5 @@
 // FirstAttention: rotary attention of all tokens over all tokens, and the logarithms of the softmax's denominators.
-#include "native/kernel.hpp"
+#include "native/ort/kernel.hpp"
 #include "attention/attention.hpp"
 
 namespace i2f {

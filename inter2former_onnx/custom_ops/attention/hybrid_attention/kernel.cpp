@@ -1,5 +1,5 @@
 // HybridAttention: x + proj(attention of both routes), fused.
-#include "native/kernel.hpp"
+#include "native/ort/kernel.hpp"
 #include "attention/hybrid.hpp"
 
 namespace i2f {

@@ -1,6 +1,6 @@
 // Conv3x3: a convolution over a map as it lies, strip by strip.
-#include "native/kernel.hpp"
-#include "native/direct_conv.hpp"
+#include "native/ort/kernel.hpp"
+#include "native/maths/direct_conv.hpp"
 
 namespace i2f {
 namespace I2F_ISA {

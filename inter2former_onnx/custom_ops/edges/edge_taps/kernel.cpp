@@ -1,6 +1,6 @@
 // EdgeTaps: one product of the map with all nine taps, row by row; every output is a sum of shifted taps.
-#include "native/kernel.hpp"
-#include "native/gemm.hpp"
+#include "native/ort/kernel.hpp"
+#include "native/maths/gemm.hpp"
 #include "native/memory.hpp"
 
 namespace i2f {

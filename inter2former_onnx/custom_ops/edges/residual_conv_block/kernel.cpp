@@ -1,9 +1,9 @@
 // ResidualConvBlock: normalisation, SiLU and convolution strip by strip. Only the map between the two convolutions is
 // ever written as a whole; what a convolution reads is normalised and activated in the cache.
-#include "native/kernel.hpp"
-#include "native/crop_norm.hpp"
-#include "native/direct_conv.hpp"
-#include "native/fast_silu.hpp"
+#include "native/ort/kernel.hpp"
+#include "native/maths/crop_norm.hpp"
+#include "native/maths/direct_conv.hpp"
+#include "native/maths/fast_silu.hpp"
 #include "edges/residual_conv_block/winograd.hpp"
 
 namespace i2f {

@@ -6,9 +6,9 @@
 // plain summation, with these it is not larger.
 #pragma once
 
-#include "native/gemm.hpp"
+#include "native/maths/gemm.hpp"
 #include "native/memory.hpp"
-#include "native/simd.hpp"
+#include "native/simd/simd.hpp"
 
 namespace i2f {
 namespace I2F_ISA {

@@ -4,7 +4,7 @@
 #include <math.h>
 
 #include "experts/hybrid_moe/swiglu.hpp"
-#include "native/kernel.hpp"
+#include "native/ort/kernel.hpp"
 #include "native/memory.hpp"
 
 namespace i2f {

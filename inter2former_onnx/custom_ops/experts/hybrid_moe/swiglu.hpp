@@ -1,9 +1,9 @@
 // The experts' layers: w3(LN(silu(w1 y + b1) * (w2 y + b2))) + b3.
 #pragma once
 
-#include "native/gemm.hpp"
-#include "native/layer_norm.hpp"
-#include "native/residual.hpp"
+#include "native/maths/gemm.hpp"
+#include "native/maths/layer_norm.hpp"
+#include "native/maths/residual.hpp"
 
 namespace i2f {
 namespace I2F_ISA {

@@ -1,7 +1,7 @@
 // SampleImage: each sample from its four pixels, normalised by a table of the 256 values that a pixel can have.
-#include "native/kernel.hpp"
+#include "native/ort/kernel.hpp"
 #include "native/memory.hpp"
-#include "native/simd.hpp"
+#include "native/simd/simd.hpp"
 
 namespace i2f {
 namespace I2F_ISA {

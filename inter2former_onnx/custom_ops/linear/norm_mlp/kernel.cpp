@@ -1,10 +1,10 @@
 // NormMlp: LayerNorm, linear, GELU, linear and residual for a tile of tokens at a time. The hidden layer, four times as
 // wide as the tokens, exists for one tile and one part of its channels only.
-#include "native/kernel.hpp"
-#include "native/gelu.hpp"
-#include "native/layer_norm.hpp"
+#include "native/ort/kernel.hpp"
+#include "native/maths/gelu.hpp"
+#include "native/maths/layer_norm.hpp"
 #include "native/memory.hpp"
-#include "native/tile_gemm.hpp"
+#include "native/maths/tile_gemm.hpp"
 
 namespace i2f {
 namespace I2F_ISA {

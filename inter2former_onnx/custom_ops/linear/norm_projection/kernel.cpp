@@ -1,8 +1,8 @@
 // NormProjection: LayerNorm and a linear layer in one pass over the tokens; the normalised rows never leave the cache.
-#include "native/kernel.hpp"
-#include "native/layer_norm.hpp"
+#include "native/ort/kernel.hpp"
+#include "native/maths/layer_norm.hpp"
 #include "native/memory.hpp"
-#include "native/tile_gemm.hpp"
+#include "native/maths/tile_gemm.hpp"
 
 namespace i2f {
 namespace I2F_ISA {

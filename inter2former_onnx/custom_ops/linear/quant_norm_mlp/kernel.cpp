@@ -1,9 +1,9 @@
 // QuantNormMlp: LayerNorm, linear, GELU, linear and residual for a tile of tokens at a time, both linear layers in
 // bytes. The hidden layer exists for one tile only.
-#include "native/kernel.hpp"
-#include "native/gelu.hpp"
-#include "native/int8_weights.hpp"
-#include "native/layer_norm.hpp"
+#include "native/ort/kernel.hpp"
+#include "native/maths/gelu.hpp"
+#include "native/maths/int8_weights.hpp"
+#include "native/maths/layer_norm.hpp"
 
 namespace i2f {
 namespace I2F_ISA {

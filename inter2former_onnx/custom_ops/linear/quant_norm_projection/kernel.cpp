@@ -1,7 +1,7 @@
 // QuantNormProjection: LayerNorm, rounding to bytes and a linear layer of bytes in one pass over the tokens.
-#include "native/kernel.hpp"
-#include "native/int8_weights.hpp"
-#include "native/layer_norm.hpp"
+#include "native/ort/kernel.hpp"
+#include "native/maths/int8_weights.hpp"
+#include "native/maths/layer_norm.hpp"
 
 namespace i2f {
 namespace I2F_ISA {

@@ -1,7 +1,7 @@
 // ResidualProjection: a linear layer whose result is added to the residual while it is still in registers.
-#include "native/kernel.hpp"
+#include "native/ort/kernel.hpp"
 #include "native/memory.hpp"
-#include "native/tile_gemm.hpp"
+#include "native/maths/tile_gemm.hpp"
 
 namespace i2f {
 namespace I2F_ISA {

@@ -1,8 +1,8 @@
 // The four convolutions on lists of pixels, and what they give where all labels are the same.
 #pragma once
 
-#include "native/gemm.hpp"
-#include "native/rows.hpp"
+#include "native/maths/gemm.hpp"
+#include "native/maths/rows.hpp"
 #include "prompt/prompt_embed/label_map.hpp"
 
 namespace i2f {

@@ -1,6 +1,6 @@
 // PromptEmbed: the label map through four stride-2 convolutions. Labels are constant almost everywhere: feature pixels
 // that see one label are looked up, only the others are computed, as products of gathered rows with the weights.
-#include "native/kernel.hpp"
+#include "native/ort/kernel.hpp"
 
 #include "prompt/prompt_embed/convolutions.hpp"
 #include "prompt/prompt_embed/label_map.hpp"

@@ -9,9 +9,9 @@
 
 #include <string.h>
 
-#include "native/kernel.hpp"
+#include "native/ort/kernel.hpp"
 #include "native/memory.hpp"
-#include "native/simd.hpp"
+#include "native/simd/simd.hpp"
 
 namespace i2f {
 namespace I2F_ISA {

@@ -1,10 +1,10 @@
 // PromptProjection: the image's embedding plus the prompt's (the background's outside the region), LayerNorm and a
 // linear layer in one pass over the tokens. Rows that the encoder has computed already are copied.
-#include "native/kernel.hpp"
-#include "native/gemm.hpp"
-#include "native/layer_norm.hpp"
+#include "native/ort/kernel.hpp"
+#include "native/maths/gemm.hpp"
+#include "native/maths/layer_norm.hpp"
 #include "native/memory.hpp"
-#include "native/rows.hpp"
+#include "native/maths/rows.hpp"
 
 namespace i2f {
 namespace I2F_ISA {

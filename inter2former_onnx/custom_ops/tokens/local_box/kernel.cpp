@@ -1,6 +1,6 @@
 // LocalBox: bounding box of the tokens whose localisation exceeds a threshold, the whole grid when there is none.
-#include "native/kernel.hpp"
-#include "native/simd.hpp"
+#include "native/ort/kernel.hpp"
+#include "native/simd/simd.hpp"
 
 namespace i2f {
 namespace I2F_ISA {

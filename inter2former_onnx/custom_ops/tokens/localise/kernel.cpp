@@ -1,10 +1,10 @@
 // Localise: four linear layers with SiLU between, tile by tile of tokens, so that only x is read and only the result
 // written.
-#include "native/fast_silu.hpp"
-#include "native/gemm.hpp"
-#include "native/kernel.hpp"
+#include "native/maths/fast_silu.hpp"
+#include "native/maths/gemm.hpp"
+#include "native/ort/kernel.hpp"
 #include "native/memory.hpp"
-#include "native/token_grid.hpp"
+#include "native/maths/token_grid.hpp"
 
 namespace i2f {
 namespace I2F_ISA {

@@ -5,7 +5,7 @@
 // the convolution, output samples 2i and 2i + 1 are sums over the taps of four samples each, all among i - 2 .. i + 2.
 #pragma once
 
-#include "native/simd.hpp"
+#include "native/simd/simd.hpp"
 
 namespace i2f {
 namespace I2F_ISA {

@@ -1,7 +1,7 @@
 // LocalUpsample2x: one level of the mask decoder. The convolution is applied at low resolution, tap by tap, and its
 // products are doubled and added while they are in the cache: a quarter of the arithmetic, and nothing of the size of
 // the products ever goes to memory.
-#include "native/kernel.hpp"
+#include "native/ort/kernel.hpp"
 
 #include "upsampling/local_upsample_2x/strip.hpp"
 

@@ -1,7 +1,7 @@
 // How one level's numbers are laid out and cut into tasks. Depends on shapes only, never on the number of threads.
 #pragma once
 
-#include "native/gemm.hpp"
+#include "native/maths/gemm.hpp"
 
 namespace i2f {
 namespace I2F_ISA {

@@ -1,9 +1,9 @@
 // Normalised source rows times the nine taps of the convolution, for a few rows at a time.
 #pragma once
 
-#include "native/crop_norm.hpp"
+#include "native/maths/crop_norm.hpp"
 #include "upsampling/local_upsample_2x/layout.hpp"
-#include "native/blocks.hpp"
+#include "native/maths/blocks.hpp"
 
 namespace i2f {
 namespace I2F_ISA {

@@ -4,7 +4,7 @@
 #include "upsampling/local_upsample_2x/bicubic.hpp"
 #include "upsampling/local_upsample_2x/edge_term.hpp"
 #include "upsampling/local_upsample_2x/products.hpp"
-#include "native/fast_silu.hpp"
+#include "native/maths/fast_silu.hpp"
 
 namespace i2f {
 namespace I2F_ISA {

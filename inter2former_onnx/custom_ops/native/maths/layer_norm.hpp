@@ -1,7 +1,7 @@
 // LayerNorm of one row in registers and the first-level cache.
 #pragma once
 
-#include "simd.hpp"
+#include "native/simd/simd.hpp"
 
 namespace i2f {
 namespace I2F_ISA {

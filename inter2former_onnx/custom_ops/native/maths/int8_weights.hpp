@@ -1,8 +1,8 @@
 // The 8-bit weights of a kernel, packed when it is made if they are constants of the graph, otherwise at every run.
 #pragma once
 
-#include "int8_gemm.hpp"
-#include "kernel.hpp"
+#include "native/maths/int8_gemm.hpp"
+#include "native/ort/kernel.hpp"
 
 namespace i2f {
 namespace I2F_ISA {

@@ -5,9 +5,9 @@
 // it lies, through a row stride and a k stride, so rows of tokens and k-major blocks both do.
 #pragma once
 
-#include "kernel.hpp"
-#include "memory.hpp"
-#include "simd.hpp"
+#include "native/ort/kernel.hpp"
+#include "native/memory.hpp"
+#include "native/simd/simd.hpp"
 
 namespace i2f {
 namespace I2F_ISA {

@@ -1,7 +1,7 @@
 // The end of a layer with a skip connection: to[row] = from[row] + factor * (product + bias), for scattered rows.
 #pragma once
 
-#include "gemm.hpp"
+#include "native/maths/gemm.hpp"
 
 namespace i2f {
 namespace I2F_ISA {

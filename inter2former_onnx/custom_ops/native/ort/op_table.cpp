@@ -1,5 +1,5 @@
 // The ops of one instruction set. Compiled once per instruction set; op_list.hpp is written by CMake.
-#include "isa.hpp"
+#include "native/ort/isa.hpp"
 #include "op_list.hpp"
 
 namespace i2f {

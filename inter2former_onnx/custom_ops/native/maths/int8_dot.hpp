@@ -4,8 +4,8 @@
 #include <stdint.h>
 #include <string.h>
 
-#include "int8_unit.hpp"
-#include "simd.hpp"
+#include "native/maths/int8_unit.hpp"
+#include "native/simd/simd.hpp"
 
 #if defined(I2F_ISA_AVX512) && !defined(_MSC_VER)
 #define I2F_INT8_UNITS 1

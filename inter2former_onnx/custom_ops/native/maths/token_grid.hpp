@@ -1,7 +1,7 @@
 // Sizes and boxes of the token grid that come as the values of int64 tensors, checked before anything relies on them.
 #pragma once
 
-#include "kernel.hpp"
+#include "native/ort/kernel.hpp"
 
 namespace i2f {
 namespace I2F_ISA {

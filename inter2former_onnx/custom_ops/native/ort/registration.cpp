@@ -6,8 +6,8 @@
 #include <mutex>
 #include <vector>
 
-#include "isa.hpp"
-#include "kernel.hpp"
+#include "native/ort/isa.hpp"
+#include "native/ort/kernel.hpp"
 
 namespace i2f {
 namespace {

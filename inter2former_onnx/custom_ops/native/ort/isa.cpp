@@ -1,4 +1,4 @@
-#include "isa.hpp"
+#include "native/ort/isa.hpp"
 
 #include <stdlib.h>
 #include <string.h>

@@ -6,9 +6,9 @@
 // B is packed as in gemm.hpp. Worth its copy where n is large.
 #pragma once
 
-#include "gemm.hpp"
-#include "memory.hpp"
-#include "simd.hpp"
+#include "native/maths/gemm.hpp"
+#include "native/memory.hpp"
+#include "native/simd/simd.hpp"
 
 namespace i2f {
 namespace I2F_ISA {

@@ -2,7 +2,7 @@
 // are too few to fill a vector.
 #pragma once
 
-#include "simd.hpp"
+#include "native/simd/simd.hpp"
 
 namespace i2f {
 namespace I2F_ISA {

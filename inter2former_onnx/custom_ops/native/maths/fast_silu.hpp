@@ -1,7 +1,7 @@
 // SiLU for results that are added up by the million.
 #pragma once
 
-#include "simd.hpp"
+#include "native/simd/simd.hpp"
 
 namespace i2f {
 namespace I2F_ISA {

@@ -7,8 +7,8 @@
 
 #include <initializer_list>
 
-#include "macros.hpp"
-#include "ort_c_api.h"
+#include "native/macros.hpp"
+#include "native/ort/ort_c_api.h"
 
 namespace i2f {
 

@@ -1,7 +1,7 @@
 // GELU with the error function itself, not its tanh approximation.
 #pragma once
 
-#include "simd.hpp"
+#include "native/simd/simd.hpp"
 
 namespace i2f {
 namespace I2F_ISA {

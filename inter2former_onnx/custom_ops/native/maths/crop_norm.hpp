@@ -1,9 +1,9 @@
 // GroupNorm with one group: mean and variance over a whole crop, and the affine map that they make of each channel.
 #pragma once
 
-#include "native/kernel.hpp"
+#include "native/ort/kernel.hpp"
 #include "native/memory.hpp"
-#include "native/simd.hpp"
+#include "native/simd/simd.hpp"
 
 namespace i2f {
 namespace I2F_ISA {

@@ -1,9 +1,9 @@
-#include "int8_unit.hpp"
+#include "native/maths/int8_unit.hpp"
 
 #include <stdlib.h>
 #include <string.h>
 
-#include "kernel.hpp"
+#include "native/ort/kernel.hpp"
 
 #if defined(I2F_BUILD_AVX2) && !defined(_MSC_VER)
 #include <cpuid.h>

@@ -1,7 +1,7 @@
 // Which instruction sets this library holds kernels for, and which of them this machine can run.
 #pragma once
 
-#include "kernel.hpp"
+#include "native/ort/kernel.hpp"
 
 namespace i2f {
 

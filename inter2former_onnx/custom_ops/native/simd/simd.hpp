@@ -9,16 +9,16 @@
 #include <stdint.h>
 #include <string.h>
 
-#include "macros.hpp"
+#include "native/macros.hpp"
 
 #if defined(I2F_ISA_AVX512)
-#include "simd_avx512.hpp"
+#include "native/simd/avx512.hpp"
 #elif defined(I2F_ISA_AVX2)
-#include "simd_avx2.hpp"
+#include "native/simd/avx2.hpp"
 #elif defined(I2F_ISA_BASELINE)
-#include "simd_sse2.hpp"
+#include "native/simd/sse2.hpp"
 #elif defined(I2F_ISA_NEON)
-#include "simd_neon.hpp"
+#include "native/simd/neon.hpp"
 #else
 #error "no instruction set chosen: compile through CMakeLists.txt"
 #endif

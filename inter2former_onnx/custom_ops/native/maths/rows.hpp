@@ -1,7 +1,7 @@
 // Moving rows of tokens, and finding them in lists.
 #pragma once
 
-#include "simd.hpp"
+#include "native/simd/simd.hpp"
 
 namespace i2f {
 namespace I2F_ISA {

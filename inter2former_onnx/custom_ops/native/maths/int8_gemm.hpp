@@ -7,11 +7,11 @@
 
 #include <string.h>
 
-#include "gemm.hpp"
-#include "int8_dot.hpp"
-#include "int8_unit.hpp"
-#include "memory.hpp"
-#include "simd.hpp"
+#include "native/maths/gemm.hpp"
+#include "native/maths/int8_dot.hpp"
+#include "native/maths/int8_unit.hpp"
+#include "native/memory.hpp"
+#include "native/simd/simd.hpp"
 
 namespace i2f {
 namespace I2F_ISA {

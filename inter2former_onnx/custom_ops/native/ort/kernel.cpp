@@ -1,4 +1,4 @@
-#include "kernel.hpp"
+#include "native/ort/kernel.hpp"
 
 #include <stdarg.h>
 #include <stdio.h>
