@@ -43,7 +43,7 @@ EXIT_BROKEN_PIPE = 141
 
 
 def build_parser() -> argparse.ArgumentParser:
-    """Returns the parser of the whole command; `args.run` is the chosen subcommand's function."""
+    """Build the parser of the whole command; `args.run` is the chosen subcommand's function."""
     parser = argparse.ArgumentParser(
         prog=PROGRAM,
         description="Interactive segmentation on CPUs: click on an object, get its mask (Inter2Former on onnxruntime).",
@@ -59,7 +59,14 @@ def build_parser() -> argparse.ArgumentParser:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs one command line (sys.argv without the program when `arguments` is None) and returns its exit status."""
+    """Run one command line.
+
+    Args:
+        arguments: without the program; None stands for those of sys.argv.
+
+    Returns:
+        The exit status.
+    """
     # A file name that is not valid UTF-8 must not turn a finished job into an encoding error.
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")
@@ -86,7 +93,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _fail(message: str, status: int) -> int:
-    """Prints `message` on one line of stderr, after the traceback where that was asked for, and returns `status`."""
+    """Print `message` on one line of stderr, after the traceback where that was asked for, and return `status`."""
     if os.environ.get(DEBUG_VARIABLE, "0") not in ("", "0"):
         import traceback
 

@@ -37,7 +37,7 @@ MAX_PIXELS_VARIABLE = "INTER2FORMER_MAX_PIXELS"
 
 
 def max_pixels() -> int:
-    """Images of more pixels are refused: MAX_PIXELS, or what INTER2FORMER_MAX_PIXELS says.
+    """Read how many pixels an image may have: MAX_PIXELS, or what INTER2FORMER_MAX_PIXELS says.
 
     Raises:
         ArgumentError: the variable is no whole number from 1.
@@ -51,8 +51,19 @@ def max_pixels() -> int:
 
 
 def open_image(path: Path) -> Image.Image:
-    """`PIL.Image.open` with our limit: where INTER2FORMER_MAX_PIXELS asks for more than Pillow allows, Pillow's own
-    limit is raised, for the whole process. Raises what Pillow raises."""
+    """Open an image file with Pillow, under our limit of pixels.
+
+    Where INTER2FORMER_MAX_PIXELS asks for more than Pillow allows, Pillow's own limit is raised, for the whole process.
+
+    Args:
+        path: the file.
+
+    Returns:
+        What `PIL.Image.open` returns; pixels are not read yet.
+
+    Raises:
+        Exception: whatever Pillow raises.
+    """
     from PIL import Image
 
     limit, pillows = max_pixels(), Image.MAX_IMAGE_PIXELS
@@ -62,11 +73,19 @@ def open_image(path: Path) -> Image.Image:
 
 
 def read_image(path: str | Path) -> RGBImage:
-    """The image in `path` as a C-contiguous uint8 array [height, width, 3], RGB.
+    """Read an image file.
 
-    Raises ImageError naming the file when it is missing, unreadable, truncated, too large or of a kind that has no
-    plain 8-bit reading, MissingDependencyError when it needs Pillow and Pillow is not installed, and ArgumentError when
-    INTER2FORMER_MAX_PIXELS is no number.
+    Args:
+        path: of any kind that Pillow reads, or .npy.
+
+    Returns:
+        C-contiguous uint8 [height, width, 3], RGB.
+
+    Raises:
+        ImageError: missing, unreadable, truncated, too large or of a kind that has no plain 8-bit reading; the message
+            names the file.
+        MissingDependencyError: it needs Pillow and Pillow is not installed.
+        ArgumentError: INTER2FORMER_MAX_PIXELS is no number.
     """
     path = Path(path)
     max_pixels()  # a limit that is none is not this image's fault
@@ -128,7 +147,15 @@ def _upright(image: Image.Image) -> Image.Image:
 
 
 def check_pixel_count(path: Path, width: int, height: int) -> None:
-    """Raises ImageError for an image without pixels, or with more than are read."""
+    """Refuse an image without pixels, or with more than are read.
+
+    Args:
+        path: named in the message.
+        width, height: in pixels.
+
+    Raises:
+        ImageError: it is one of these.
+    """
     limit = max_pixels()
     if width * height > limit:
         raise ImageError(
@@ -139,7 +166,7 @@ def check_pixel_count(path: Path, width: int, height: int) -> None:
 
 
 def _to_rgb(path: Path, image: Image.Image) -> RGBImage:
-    """Any mode Pillow opens -> uint8 [height, width, 3]."""
+    """Convert any mode that Pillow opens to uint8 [height, width, 3]."""
     if image.mode == "F":
         raise ImageError(f"{path}: floating-point pixels have no fixed range; store it with 8 or 16 bits a channel")
     if image.mode.startswith("I"):
@@ -153,7 +180,7 @@ def _to_rgb(path: Path, image: Image.Image) -> RGBImage:
 
 
 def _grey_from_integers(path: Path, image: Image.Image) -> Image.Image:
-    """16-bit grey (modes I;16, I;16B, and I, in which some Pillow versions open it) -> 8-bit grey, high byte kept."""
+    """Keep the high byte of 16-bit grey: modes I;16, I;16B, and I, in which some Pillow versions open it."""
     from PIL import Image as PillowImage
 
     values: NDArray[Any] = np.asarray(image)
@@ -165,9 +192,13 @@ def _grey_from_integers(path: Path, image: Image.Image) -> Image.Image:
 
 
 def write_image(stream: BinaryIO, array: RGBImage | NDArray[np.bool_], suffix: str) -> None:
-    """Writes a picture (uint8 [height, width, 3]) or a mask (bool [height, width]) in the format of `suffix`.
+    """Write a picture or a mask.
 
-    `.npy` keeps the array as it is and needs no Pillow; in `.png`, `.jpg` and `.jpeg` a mask becomes 0 and 255.
+    Args:
+        stream: where to.
+        array: a picture, uint8 [height, width, 3], or a mask, bool [height, width].
+        suffix: says the format: `.npy` keeps the array as it is and needs no Pillow; in those of PICTURE_FORMATS a mask
+            becomes 0 and 255.
     """
     suffix = suffix.lower()
     if suffix == ".npy":

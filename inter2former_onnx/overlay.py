@@ -24,11 +24,18 @@ NEGATIVE: Colour = (220, 38, 38)
 
 
 def draw_overlay(image: Picture, mask: Mask, clicks: Sequence[Click]) -> Picture:
-    """`image` (uint8 [height, width, 3]) with `mask` (bool [height, width]) tinted and outlined and `clicks` marked.
+    """Draw a mask and clicks over an image.
 
     Positive clicks are green discs with a plus, negative ones red discs with a minus, numbered in their order from 1.
     The outline is two lines, light just inside the mask and dark just outside, so that it shows on any background.
-    Returns a new array of the image's size.
+
+    Args:
+        image: uint8 [height, width, 3].
+        mask: bool [height, width].
+        clicks: in their order.
+
+    Returns:
+        A new array of the image's size.
     """
     picture = image.astype(np.float32)
     picture[mask] += TINT_OPACITY * (np.array(TINT, np.float32) - picture[mask])
@@ -42,12 +49,19 @@ def draw_overlay(image: Picture, mask: Mask, clicks: Sequence[Click]) -> Picture
 
 
 def marker_radius(shape: tuple[int, ...]) -> float:
-    """Radius of a click's disc, in pixels, for an image of `shape` (height, width): visible, and not in the way."""
+    """Choose the radius of a click's disc: visible, and not in the way.
+
+    Args:
+        shape: (height, width) of the image.
+
+    Returns:
+        Pixels.
+    """
     return max(3.0, max(shape) / 75)
 
 
 def _grow(mask: Mask, steps: int) -> Mask:
-    """`mask` and all pixels within `steps` pixels of it, diagonals and straight steps in turn (close to round)."""
+    """Grow `mask` by `steps` pixels, diagonals and straight steps in turn (close to round)."""
     for step in range(steps):
         grown = mask.copy()
         grown[1:] |= mask[:-1]
@@ -61,7 +75,7 @@ def _grow(mask: Mask, steps: int) -> Mask:
 
 
 def _draw_marker(picture: NDArray[np.float32], click: Click, radius: float) -> None:
-    """Draws one disc with its sign into `picture` (float32 [height, width, 3]), smooth, clipped at the border."""
+    """Draw one disc with its sign into `picture` (float32 [height, width, 3]), smooth, clipped at the border."""
     reach = int(np.ceil(radius)) + 3
     top, left = max(0, click.y - reach), max(0, click.x - reach)
     window = picture[top : click.y + reach + 1, left : click.x + reach + 1]
@@ -79,7 +93,7 @@ def _draw_marker(picture: NDArray[np.float32], click: Click, radius: float) -> N
 
 
 def _inside(depth: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Signed depth inside a shape, in pixels -> how much of a pixel the shape covers, 0 to 1."""
+    """Turn signed depth inside a shape, in pixels, into how much of a pixel the shape covers, 0 to 1."""
     return np.clip(depth + 0.5, 0.0, 1.0)
 
 
@@ -105,7 +119,15 @@ def _draw_numbers(picture: Picture, clicks: Sequence[Click], radius: float) -> P
 
 
 def side_by_side(panels: Sequence[Picture], captions: Sequence[str]) -> Picture:
-    """Pictures of one size next to each other, each with its line of text above: uint8 [height, width, 3]."""
+    """Put pictures of one size next to each other, each with its line of text above.
+
+    Args:
+        panels: uint8 [h, w, 3], all of one size.
+        captions: a line for each.
+
+    Returns:
+        uint8 [height, width, 3]
+    """
     from PIL import Image, ImageDraw, ImageFont
 
     height, width = panels[0].shape[:2]

@@ -11,5 +11,14 @@ ItemT = TypeVar("ItemT")
 
 
 def progress(items: Iterable[ItemT], label: str, total: int | None = None) -> tqdm[ItemT]:
-    """`items` with a bar on standard error; `disable=None` leaves it out where that is no terminal."""
+    """Show a bar on standard error while items are gone through, where that is a terminal.
+
+    Args:
+        items: what is gone through.
+        label: stands before the bar.
+        total: how many, where `items` cannot tell.
+
+    Returns:
+        `items` with the bar.
+    """
     return tqdm(items, desc=label, total=total, disable=None, leave=False)

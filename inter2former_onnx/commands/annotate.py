@@ -14,6 +14,7 @@ _EXPORTS = ("coco", "png", "labelme")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the subcommand's arguments to its parser."""
     parser.add_argument("pictures", type=Path, metavar="PHOTO_OR_FOLDER", help="what to annotate")
     parser.add_argument(
         "--out",
@@ -45,6 +46,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
+    """Run the subcommand and return its exit status."""
     from ..extras import require
 
     require("annotate")

@@ -10,7 +10,7 @@ from ..errors import ArgumentError
 
 
 def positive_int(text: str) -> int:
-    """An integer of at least 1."""
+    """Read an integer of at least 1."""
     try:
         value = int(text)
     except ValueError:
@@ -21,7 +21,7 @@ def positive_int(text: str) -> int:
 
 
 def click(text: str) -> tuple[int, int, bool]:
-    """`X,Y` or `X,Y,+` (on the object), `X,Y,-` (beside it) -> (x, y, positive)."""
+    """Read `X,Y` or `X,Y,+` (on the object), or `X,Y,-` (beside it): (x, y, positive)."""
     parts = [part.strip() for part in text.split(",")]
     sign = parts.pop() if len(parts) == 3 else "+"
     try:
@@ -34,7 +34,7 @@ def click(text: str) -> tuple[int, int, bool]:
 
 
 def add_engine_arguments(parser: argparse.ArgumentParser) -> None:
-    """`--bundle` and `--threads`, for the subcommands that run the model."""
+    """Add `--bundle` and `--threads`, for the subcommands that run the model."""
     parser.add_argument(
         "--bundle", type=Path, metavar="DIR", help="the model's bundle (default: the one that ships in the package)"
     )
@@ -47,6 +47,15 @@ def add_engine_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def check_suffix(option: str, path: Path, allowed: Collection[str]) -> None:
-    """Refuses a file name whose ending is no format that `option` can be written in."""
+    """Refuse a file name whose ending is no format that an option can be written in.
+
+    Args:
+        option: named in the message.
+        path: the file name.
+        allowed: suffixes in lower case.
+
+    Raises:
+        ArgumentError: it ends in none of them.
+    """
     if path.suffix.lower() not in allowed:
         raise ArgumentError(f"{option} {path}: the file name must end in one of {', '.join(allowed)}")

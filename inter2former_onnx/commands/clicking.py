@@ -17,7 +17,13 @@ from ..runtime.click import Click
 
 @dataclass(frozen=True)
 class Step:
-    """The answer to one click: `mask` bool [height, width], and the `seconds` it took."""
+    """The answer to one click.
+
+    Attributes:
+        click: as it was made.
+        mask: bool [height, width].
+        seconds: what it took.
+    """
 
     click: Click
     mask: NDArray[np.bool_]
@@ -26,19 +32,28 @@ class Step:
 
 @dataclass(frozen=True)
 class Run:
-    """One image: the seconds its encoding took, and a step for every click in order."""
+    """One image, clicked through.
+
+    Attributes:
+        encode_seconds: what its encoding took.
+        steps: one for every click, in order.
+    """
 
     encode_seconds: float
     steps: list[Step]
 
     def times(self) -> str:
-        """One line of text."""
+        """Write the times as one line of text."""
         clicks = ", ".join(f"{1000 * step.seconds:.0f}" for step in self.steps)
         return f"encoded in {self.encode_seconds:.2f} s; clicks answered in {clicks} ms"
 
 
 def open_segmenter(bundle: Path | None, threads: int | None) -> Segmenter:
-    """The Segmenter for `--bundle` and `--threads`, where None stands for an option that was not given."""
+    """Open the Segmenter for `--bundle` and `--threads`, where None stands for an option that was not given.
+
+    Raises:
+        BundleError: it cannot be used.
+    """
     try:
         return Segmenter(bundle, threads=threads)
     except BundleError as error:
@@ -48,7 +63,16 @@ def open_segmenter(bundle: Path | None, threads: int | None) -> Segmenter:
 
 
 def click_through(segmenter: Segmenter, image: NDArray[np.uint8], clicks: Sequence[Click]) -> Run:
-    """Encodes `image` (uint8 [height, width, 3]) and makes `clicks` one after another in one session."""
+    """Encode an image and make clicks one after another in one session.
+
+    Args:
+        segmenter: what encodes and clicks.
+        image: uint8 [height, width, 3].
+        clicks: in their order.
+
+    Returns:
+        The masks and the times.
+    """
     start = perf_counter()
     session = segmenter.encode(image).session()
     encoded = perf_counter()

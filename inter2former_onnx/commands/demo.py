@@ -15,6 +15,7 @@ CLICKS = ((290, 110, True), (178, 120, True), (398, 100, True), (300, 198, True)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the subcommand's arguments to its parser."""
     parser.add_argument(
         "--out",
         type=Path,
@@ -26,6 +27,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
+    """Run the subcommand and return its exit status."""
     from ..extras import require
     from ..outputs import OutputFile
 

@@ -34,6 +34,7 @@ _ABANDONED_SECONDS = 3600  # an unfinished file of this age was left by a killed
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the subcommand's arguments to its parser."""
     kinds = ", ".join(READ_SUFFIXES)
     parser.add_argument("folder", type=Path, metavar="FOLDER", help=f"images: {kinds} (.npy: uint8, RGB)")
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="the folder of the encoded images")
@@ -41,6 +42,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
+    """Run the subcommand and return its exit status."""
     from ..extras import missing, require
     from .clicking import open_segmenter
 
@@ -88,7 +90,7 @@ class _Job:
         self.failed: list[str] = []
 
     def pixels(self, images: Sequence[Path]) -> Iterator[NDArray[np.uint8]]:
-        """The images that are to be encoded."""
+        """Yield the images that are to be encoded: uint8 [height, width, 3]."""
         from ..images import read_image
         from ..runtime.embedding_file import holds
         from ..runtime.files import sha256_of
@@ -112,7 +114,7 @@ class _Job:
 
 
 def _images(folder: Path) -> list[Path]:
-    """The image files of a folder and its subfolders, in the order of their names; hidden ones are not meant."""
+    """List the image files of a folder and its subfolders by their names; hidden ones are not meant."""
     if not folder.is_dir():
         raise ImageError(f"{folder}: expected a folder of images, found {'a file' if folder.exists() else 'nothing'}")
     found = [
@@ -128,7 +130,7 @@ def _images(folder: Path) -> list[Path]:
 
 
 def _make_folder(out: Path) -> None:
-    """Refuses before the work what could not be written after it."""
+    """Refuse before the work what could not be written after it."""
     try:
         out.mkdir(parents=True, exist_ok=True)
         probe = out / f".{time.time_ns()}.probe"

@@ -36,6 +36,7 @@ SAM_PIXELS = ("normalised", "unit", "raw")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the subcommand's arguments to its parser."""
     add = parser.add_argument
     add("--out", type=Path, required=True, metavar="DIR", help="folder of the run and its report.md")
     add(
@@ -109,6 +110,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
+    """Run the subcommand and return its exit status."""
     from ..extras import require
 
     if args.report:
@@ -132,7 +134,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _measure(args: argparse.Namespace) -> list[Path]:
-    """Carry out all runs; returns their folders."""
+    """Carry out all runs, and return their folders."""
     from ..evaluation.plan import carry_out, plan_runs
     from ..runtime.processors import usable_processors
 

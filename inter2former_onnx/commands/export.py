@@ -11,6 +11,7 @@ HELP = "checkpoint -> bundle"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the subcommand's arguments to its parser."""
     source = parser.add_mutually_exclusive_group(required=True)
     source.add_argument("--checkpoint", type=Path, metavar="FILE", help="a .pth or .safetensors checkpoint")
     source.add_argument(
@@ -60,6 +61,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
+    """Run the subcommand and return its exit status."""
     from ..extras import require
 
     require("export")

@@ -18,10 +18,12 @@ _EXTRAS = ("image", "annotate", "export")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the subcommand's arguments to its parser."""
     parser.add_argument("bundle", type=Path, nargs="?", metavar="DIR", help="a bundle (default: the installation)")
 
 
 def run(args: argparse.Namespace) -> int:
+    """Run the subcommand and return its exit status."""
     lines = _installation() if args.bundle is None else _bundle(args.bundle)
     for line in list(lines):  # all of them before the first is printed: what fails, fails as a whole
         # A manifest may come from anywhere, and a terminal obeys control characters.
@@ -52,7 +54,7 @@ def _installation() -> Iterator[str]:
 
 
 def _shipped_model() -> str:
-    """The bundle that is taken where none is named."""
+    """Describe the bundle that is taken where none is named."""
     from ..errors import BundleError
     from ..runtime.bundle import read_manifest, shipped_bundle
 
@@ -66,7 +68,7 @@ def _shipped_model() -> str:
 
 
 def _custom_ops() -> str:
-    """In which form the custom ops run here, and why."""
+    """Say in which form the custom ops run here, and why."""
     import onnxruntime
 
     from ..custom_ops import library

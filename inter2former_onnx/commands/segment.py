@@ -25,6 +25,7 @@ MASK_FORMATS = (".png", ".npy")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the subcommand's arguments to its parser."""
     parser.add_argument(
         "image",
         type=Path,
@@ -54,6 +55,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
+    """Run the subcommand and return its exit status."""
     _check_file_names(args.image, args.out, args.overlay)
     from ..extras import require
 
@@ -89,7 +91,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _check_file_names(image: Path, out: Path, overlay: Path | None) -> None:
-    """Refuses formats that cannot hold the output, and outputs that would overwrite one another or the input."""
+    """Refuse formats that cannot hold the output, and outputs that would overwrite one another or the input."""
     check_suffix("--out", out, MASK_FORMATS)
     if overlay is not None:
         check_suffix("--overlay", overlay, PICTURE_FORMATS)
@@ -102,7 +104,7 @@ def _check_file_names(image: Path, out: Path, overlay: Path | None) -> None:
 
 
 def _checked_clicks(path: Path, clicks: Sequence[tuple[int, int, bool]], image: NDArray[np.uint8]) -> list[Click]:
-    """The clicks, each known to lie in the image."""
+    """Make the clicks, each known to lie in the image."""
     from ..runtime.click import make_click
 
     height, width = image.shape[:2]

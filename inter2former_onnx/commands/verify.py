@@ -13,6 +13,7 @@ EXIT_OUT_OF_TOLERANCE = 12
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the subcommand's arguments to its parser."""
     parser.add_argument("bundle", type=Path, metavar="DIR", help="the bundle")
     parser.add_argument(
         "--checkpoint", type=Path, required=True, metavar="FILE", help="the checkpoint it was exported from"
@@ -24,6 +25,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
+    """Run the subcommand and return its exit status."""
     from ..extras import require
 
     require("export")

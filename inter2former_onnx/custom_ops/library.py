@@ -1,4 +1,4 @@
-"""Finds and registers the native custom-op library.
+"""The native custom-op library: finding and registering it.
 
 The library is optional. Without it onnxruntime runs the function bodies that travel inside the model, so every bundle
 works either way; with it the native kernels take their place. Environment variables:
@@ -32,16 +32,19 @@ _PATH_VARIABLE = "INTER2FORMER_OPS_LIBRARY"
 
 
 def _file_name() -> str:
-    """The library's file name on this platform."""
+    """Give the library's file name on this platform."""
     suffix = {"win32": ".dll", "darwin": ".dylib"}.get(sys.platform, ".so")
     return "libinter2former_ops" + suffix
 
 
 def find() -> Path | None:
-    """The library's path, or None if this installation has none.
+    """Find the library.
 
     In an editable install the compiled file lies in site-packages and the sources elsewhere, so the package's resources
     are asked rather than `__file__`.
+
+    Returns:
+        Its path, or None if this installation has none.
 
     Raises:
         OpsLibraryError: INTER2FORMER_OPS_LIBRARY is set and names no file.
@@ -57,7 +60,10 @@ def find() -> Path | None:
 
 
 def wanted_mode() -> OpsMode | None:
-    """What INTER2FORMER_OPS asks for; None if it is unset or empty.
+    """Read what INTER2FORMER_OPS asks for.
+
+    Returns:
+        None if it is unset or empty.
 
     Raises:
         OpsLibraryError: the variable has another value than `native` or `portable`.
@@ -73,11 +79,16 @@ def wanted_mode() -> OpsMode | None:
 
 
 def register(session_options: Any) -> OpsMode:
-    """Register the native kernels with `session_options` (an onnxruntime.SessionOptions) where wanted and possible.
+    """Register the native kernels where wanted and possible.
 
-    Returns `native` if sessions made with these options use the native kernels, else `portable`. A library that is
-    there but cannot be used (too old an onnxruntime, say) is logged as a warning unless it was demanded, by
-    INTER2FORMER_OPS=native or by naming an instruction set.
+    A library that is there but cannot be used (too old an onnxruntime, say) is logged as a warning unless it was
+    demanded, by INTER2FORMER_OPS=native or by naming an instruction set.
+
+    Args:
+        session_options: an onnxruntime.SessionOptions, changed in place.
+
+    Returns:
+        `native` if sessions made with these options use the native kernels, else `portable`.
 
     Raises:
         OpsLibraryError: INTER2FORMER_OPS has an unknown value, INTER2FORMER_OPS_LIBRARY names no file, or the native
@@ -109,10 +120,13 @@ def register(session_options: Any) -> OpsMode:
 
 
 def _require_whole(path: Path) -> None:
-    """Raise OSError for a file of Linux's format that is cut short, as a full disk or a broken copy leaves it.
+    """Refuse a file of Linux's format that is cut short, as a full disk or a broken copy leaves it.
 
     The system's loader would map what is not there, and the process die of SIGBUS at the first touch. Other systems'
     loaders look for themselves, as Linux's does at everything else.
+
+    Raises:
+        OSError: the file is cut short.
     """
     with path.open("rb") as stream:
         header = stream.read(64)
@@ -132,7 +146,10 @@ def _require_whole(path: Path) -> None:
 
 
 def instruction_set() -> str | None:
-    """The instruction set that the native kernels would use now; None if there is no library.
+    """Ask the library for the instruction set that the native kernels would use now.
+
+    Returns:
+        Its name; None if there is no library.
 
     Raises:
         OpsLibraryError: the library cannot be loaded, or INTER2FORMER_ISA names an instruction set that it or this

@@ -181,7 +181,7 @@ def _write_bundle(
 
 
 def _quantise(encoder: onnx.ModelProto, images: Sequence[Path] | None) -> dict[str, Any]:
-    """Make the encoder 8-bit; returns what the manifest says about it."""
+    """Make the encoder 8-bit, and return what the manifest says about it."""
     found = {} if images is None else quantise_calibrated(encoder, images).to_dict()
     if images is None:
         quantise(encoder)

@@ -43,7 +43,14 @@ _SMOOTHED = {"NormProjection": 3, "NormMlp": 3}  # position of the weight behind
 
 @dataclass
 class Calibration:
-    """What was found: mean cosine of the embeddings, layers left in float32, and layers that were smoothed."""
+    """What was found on the photographs.
+
+    Attributes:
+        images: how many were looked at.
+        cosine: of the embeddings with the float32 ones, the mean.
+        float32_layers: names of the nodes that were left in float32.
+        smoothed_layers: how many were smoothed.
+    """
 
     images: int
     cosine: float
@@ -51,7 +58,7 @@ class Calibration:
     smoothed_layers: int
 
     def to_dict(self) -> dict[str, Any]:
-        """For the manifest."""
+        """Write it as the manifest has it."""
         return {
             "calibration_images": self.images,
             "embedding_cosine": round(self.cosine, 6),
@@ -61,7 +68,13 @@ class Calibration:
 
 
 def calibration_images(folder: str | Path) -> list[Path]:
-    """The image files in a folder, at most MOST_IMAGES, evenly picked from their sorted names. All are readable.
+    """Choose photographs from a folder, evenly from their sorted names.
+
+    Args:
+        folder: what is in its subfolders does not count.
+
+    Returns:
+        At most MOST_IMAGES files. All are readable.
 
     Raises:
         ArgumentError: no folder, or no image in it.
@@ -86,6 +99,9 @@ def quantise_calibrated(model: onnx.ModelProto, images: Sequence[Path]) -> Calib
     Args:
         model: the encoder as it was traced, weights inlined.
         images: see `calibration_images`.
+
+    Returns:
+        What was found and done.
     """
     embeddings, tokens = _observe(model, images)
     smoothed = 0
@@ -109,7 +125,11 @@ def quantise_calibrated(model: onnx.ModelProto, images: Sequence[Path]) -> Calib
 
 
 def _observe(model: onnx.ModelProto, images: Sequence[Path]) -> tuple[list[NDArray[np.float32]], dict[str, Tensor]]:
-    """Every image's float32 embedding, and a sample of the tokens that every linear layer meets."""
+    """Run the float32 encoder on every image.
+
+    Returns:
+        Every image's embedding, and for every linear layer by its node's name a sample of the tokens that it meets.
+    """
     nodes = linear_nodes(model)
     watched = copy.deepcopy(model)
     known = {value.name for value in watched.graph.output}
@@ -158,7 +178,7 @@ def _smooth(model: onnx.ModelProto, node: onnx.NodeProto, weights: dict[str, Ten
 
 
 def _layer_error(node: onnx.NodeProto, weights: dict[str, Tensor], tokens: Tensor) -> float:
-    """Relative error that rounding brings into what a node computes of its tokens."""
+    """Compute the relative error that rounding brings into what a node computes of its tokens."""
     if node.op_type == "ResidualProjection":
         return _linear_error(tokens, weights[node.input[2]], weights[node.input[3]])
     normal = F.layer_norm(tokens, tokens.shape[-1:], weights[node.input[1]], weights[node.input[2]], _epsilon(node))
@@ -175,7 +195,7 @@ def _linear_error(x: Tensor, weight: Tensor, bias: Tensor) -> float:
 
 
 def _rounded_linear(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
-    """`quant_linear` in floating point, fast on many tokens."""
+    """Run `quant_linear` in floating point, fast on many tokens."""
     q, scale, zero = quantise_rows(x)
     whole, weight_scale = quantise_weight(weight)
     assert int(q.max()) <= STEPS
@@ -196,7 +216,7 @@ def _mean_cosine(model: onnx.ModelProto, images: Sequence[Path], expected: Seque
 
 
 def cosine(a: NDArray[np.float32], b: NDArray[np.float32]) -> float:
-    """Of two embeddings [h, w, C], the mean over their tokens."""
+    """Compute the cosine of two embeddings [h, w, C], the mean over their tokens."""
     a, b = a.astype(np.float64), b.astype(np.float64)
     lengths = np.linalg.norm(a, axis=-1) * np.linalg.norm(b, axis=-1)
     return float(np.mean((a * b).sum(-1) / np.maximum(lengths, 1e-30)))

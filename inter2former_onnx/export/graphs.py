@@ -1,6 +1,6 @@
 """The three graphs of a bundle as PyTorch modules: what `torch.onnx.export` traces.
 
-Their inputs and outputs are the contract between the bundle and the runtime (ARCHITECTURE.md).
+Their inputs and outputs are the contract between the bundle and the runtime.
 """
 
 from __future__ import annotations
@@ -27,10 +27,15 @@ UNCLICKED_NAMES = ("background_qkv", "first_qkv", "first_attention", "first_lse"
 
 
 def encoder_outputs(model: Inter2Former, features: ImageFeatures) -> tuple[Tensor, ...]:
-    """Everything about an image that does not depend on clicks.
+    """Compute everything about an image that does not depend on clicks.
 
-    embed [h, w, C]; what the first block makes of it (named `UNCLICKED_NAMES`); and then, level by level, what
-    `edge_terms` makes of the edge maps (named `EDGE_NAMES`).
+    Args:
+        model: whose weights.
+        features: of the image, `embed` [C, h, w].
+
+    Returns:
+        embed [h, w, C]; what the first block makes of it (named `UNCLICKED_NAMES`); and then, level by level, what
+        `edge_terms` makes of the edge maps (named `EDGE_NAMES`).
     """
     terms: list[Tensor] = []
     for level, (upsampler, edge) in enumerate(zip(model.decode_head.levels, features.edges, strict=True)):
@@ -62,7 +67,7 @@ class EncoderGraph(nn.Module):
                 self.taps.append(fold_lateral(lateral, level.conv))
 
     def forward(self, image: Tensor) -> tuple[Tensor, ...]:
-        """uint8 [H, W, 3], RGB -> see `encoder_outputs`."""
+        """Encode an image: uint8 [H, W, 3], RGB -> see `encoder_outputs`."""
         inputs = self.model.preprocess(image)
         if not exporting():
             return encoder_outputs(self.model, self.model.encode(inputs, self.plans))
@@ -70,7 +75,14 @@ class EncoderGraph(nn.Module):
         return embed, *self.model.neck.unclicked(embed), *self.edge_outputs(inputs)
 
     def edge_outputs(self, inputs: Tensor) -> tuple[Tensor, ...]:
-        """The edge terms of every level (named `EDGE_NAMES`), from the normalised image, as ops of a graph."""
+        """Compute the edge terms of every level as ops of a graph.
+
+        Args:
+            inputs: float32 [1, 3, H, W], the normalised image.
+
+        Returns:
+            Four tensors a level, coarse to fine, named `EDGE_NAMES`; see `edge_taps`.
+        """
         terms: list[Tensor] = []
         pyramid = self.model.edge_detector.pyramid(inputs)[::-1]
         for index, (x, taps, level) in enumerate(zip(pyramid, self.taps, self.model.decode_head.levels, strict=True)):
@@ -87,7 +99,7 @@ class PromptGraph(nn.Module):
         self.neck = model.neck
 
     def forward(self, labels: Tensor) -> Tensor:
-        """uint8 [16 rh, 16 rw] -> [rh, rw, C]."""
+        """Embed the labels of a region: uint8 [16 rh, 16 rw] -> [rh, rw, C]."""
         return self.neck.embed_labels(labels)
 
 
@@ -115,7 +127,22 @@ class DecoderGraph(nn.Module):
         edges: list[Tensor],
         threshold: Tensor,
     ) -> tuple[Tensor, Tensor, Tensor]:
-        """See ARCHITECTURE.md for shapes."""
+        """Draw the mask of a label map inside the box that it is localised in.
+
+        Args:
+            embed: [h, w, C] image embedding.
+            prompt: [rh, rw, C] prompt tokens of the region of interest.
+            offset: int64 [2], token row and column of the region's upper left.
+            boundary, other: int64 [Nb], [No] token indices of the two routes, ascending; Nb + No = h w.
+            changed: int64 [n], ascending, the tokens whose prompt is not the unclicked map's.
+            unclicked: [h w, 3D], [h w, 3D], [h w, D] and [h w, heads], named `UNCLICKED_NAMES`.
+            edges: four tensors a level (see `edge_terms`), named `EDGE_NAMES`.
+            threshold: [], of the localisation logits.
+
+        Returns:
+            logits [16 (b - t), 16 (r - l), 1] inside the box, the box int64 [4] (l, t, r, b) in tokens and the
+            localisation logits [h, w].
+        """
         grid = torch.cat([torch.tensor([embed.shape[0]]), torch.tensor([embed.shape[1]])])
         known = (UnclickedBlock(*unclicked), changed)
         x = self.neck.attend_prompted(embed, prompt, offset, self.background, boundary, other, grid, *known)
@@ -145,7 +172,11 @@ class DecoderGraph(nn.Module):
 class GraphSpec:
     """How one graph is traced and what its tensors are called.
 
-    `shapes` gives the dimensions of every input as they appear in the file: names for what varies.
+    Attributes:
+        module: what is traced.
+        arguments: what it is traced with.
+        dynamic: for each argument, the axes whose size varies.
+        inputs, outputs: names and shapes as they appear in the file; a dimension that varies has a name.
     """
 
     module: nn.Module
@@ -156,7 +187,7 @@ class GraphSpec:
 
 
 def encoder_spec(model: Inter2Former) -> GraphSpec:
-    """The encoder, for images of any size."""
+    """Describe the encoder, for images of any size."""
     image = torch.zeros(96, 80, 3, dtype=torch.uint8)
     dynamic = ({0: torch.export.Dim.DYNAMIC, 1: torch.export.Dim.DYNAMIC},)
     rows: int | str = "rows"
@@ -171,7 +202,7 @@ def encoder_spec(model: Inter2Former) -> GraphSpec:
 
 
 def prompt_spec(model: Inter2Former) -> GraphSpec:
-    """The prompt embedding, for regions of any size."""
+    """Describe the prompt embedding, for regions of any size."""
     rows, columns = torch.export.Dim("region_rows", min=1), torch.export.Dim("region_columns", min=1)
     labels = torch.zeros(3 * PATCH_SIZE, 5 * PATCH_SIZE, dtype=torch.uint8)
     dynamic = ({0: PATCH_SIZE * rows, 1: PATCH_SIZE * columns},)
@@ -183,7 +214,7 @@ def prompt_spec(model: Inter2Former) -> GraphSpec:
 
 
 def decoder_spec(model: Inter2Former) -> GraphSpec:
-    """The decoder, for any token grid, region, split of the tokens and box."""
+    """Describe the decoder, for any token grid, region, split of the tokens and box."""
     # The traced sizes are all different so that no two dimensions are taken for one.
     h, w, c = 6, 7, model.config.neck.embed_dim
     named_unclicked = _unclicked_shapes(model, "rows*columns")
@@ -229,14 +260,14 @@ def decoder_spec(model: Inter2Former) -> GraphSpec:
 
 
 def _unclicked_shapes(model: Inter2Former, tokens: int | str) -> dict[str, Shape]:
-    """Shapes of the first block's part of an encoded image for a number of tokens or its name."""
+    """Give the shapes of the first block's part of an encoded image for a number of tokens or its name."""
     neck = model.config.neck
     columns = (3 * neck.attention_dim, 3 * neck.attention_dim, neck.attention_dim, neck.attention_heads)
     return {name: (tokens, width) for name, width in zip(UNCLICKED_NAMES, columns, strict=True)}
 
 
 def _edge_shapes(model: Inter2Former, rows: int | str, columns: int | str) -> dict[str, Shape]:
-    """Shapes of the edge terms for a grid given in numbers or by names."""
+    """Give the shapes of the edge terms for a grid given in numbers or by names."""
 
     def times(size: int | str, factor: int) -> int | str:
         return size * factor if isinstance(size, int) else f"{factor}*{size}"

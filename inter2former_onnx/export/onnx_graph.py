@@ -77,12 +77,16 @@ def trace(spec: GraphSpec) -> onnx.ModelProto:
 
 
 def parameter_count(model: onnx.ModelProto) -> int:
-    """Number of values in the model's weights: its initialisers of floating-point numbers and of bytes."""
+    """Count the values in the model's weights: its initialisers of floating-point numbers and of bytes."""
     return sum(int(np.prod(t.dims)) for t in model.graph.initializer if t.data_type in _WEIGHT_TYPES)
 
 
 def op_counts(model: onnx.ModelProto) -> dict[str, dict[str, int]]:
-    """How often each op occurs in the graph: {domain: {op: count}}."""
+    """Count how often each op occurs in the graph.
+
+    Returns:
+        {domain: {op: count}}, both sorted; the standard domain is called ai.onnx.
+    """
     counts: dict[str, dict[str, int]] = {}
     for node in model.graph.node:
         ops = counts.setdefault(node.domain or "ai.onnx", {})
@@ -101,7 +105,10 @@ def _give_names(model: onnx.ModelProto) -> None:
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-    """The exporter talks about itself (torchvision, its own deprecations): not the user's business."""
+    """Silence the exporter while it runs.
+
+    It talks about itself (torchvision, its own deprecations): not the user's business.
+    """
     with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
         warnings.simplefilter("ignore")
         loggers = [logging.getLogger(name) for name in ("torch.onnx", "onnxscript", "onnx_ir")]

@@ -24,9 +24,15 @@ LINEAR_WEIGHTS = {"NormProjection": (3,), "ResidualProjection": (2,), "NormMlp":
 
 
 def linear_nodes(model: onnx.ModelProto) -> list[onnx.NodeProto]:
-    """The nodes that can become 8-bit, in the graph's order: those of the ViT, on the way to the embedding.
+    """Find the nodes that can become 8-bit: those of the ViT, on the way to the embedding.
 
     What the graph computes of the embedding belongs to the decoder, which stays in float32.
+
+    Args:
+        model: the encoder.
+
+    Returns:
+        The nodes in the graph's order.
     """
     wanted = {EMBEDDING}
     found: list[onnx.NodeProto] = []
@@ -70,7 +76,7 @@ def quantise(model: onnx.ModelProto, keep: Collection[str] = ()) -> int:
 
 
 def _add_int8(model: onnx.ModelProto, weights: dict[str, onnx.TensorProto], name: str) -> list[str]:
-    """Names of the int8 form of a weight and of its scale, which are made if they are not there yet."""
+    """Make the int8 form of a weight and its scale, if they are not there yet; returns their names."""
     names = [f"{name}.int8", f"{name}.scale"]
     if names[0] not in weights:
         whole, scale = quantise_weight(torch.from_numpy(numpy_helper.to_array(weights[name]).copy()))

@@ -46,7 +46,16 @@ def quantise_weight(weight: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def quant_linear(x: Tensor, weight: Tensor, scale: Tensor, bias: Tensor) -> Tensor:
-    """x (scale * weight)^T + bias with the rows of x rounded. x: [N, C], weight: int8 [P, C] -> [N, P]."""
+    """Compute x (scale * weight)^T + bias with the rows of x rounded.
+
+    Args:
+        x: [N, C].
+        weight: int8 [P, C].
+        scale, bias: [P].
+
+    Returns:
+        [N, P]
+    """
     q, row_scale, zero = quantise_rows(x)
     products = q.double() @ weight.double().T  # exact
     return (products.float() - zero * weight.float().sum(1)) * (row_scale * scale) + bias
@@ -55,12 +64,12 @@ def quant_linear(x: Tensor, weight: Tensor, scale: Tensor, bias: Tensor) -> Tens
 def quant_norm_projection(
     x: Tensor, norm_weight: Tensor, norm_bias: Tensor, weight: Tensor, scale: Tensor, bias: Tensor, epsilon: float
 ) -> Tensor:
-    """LayerNorm, then `quant_linear`. x: [N, C], weight: int8 [P, C] -> [N, P]."""
+    """Run LayerNorm, then `quant_linear`. x: [N, C], weight: int8 [P, C] -> [N, P]."""
     return quant_linear(F.layer_norm(x, x.shape[-1:], norm_weight, norm_bias, epsilon), weight, scale, bias)
 
 
 def quant_residual_projection(x: Tensor, residual: Tensor, weight: Tensor, scale: Tensor, bias: Tensor) -> Tensor:
-    """residual + `quant_linear` of x. x: [N, C], weight: int8 [P, C] -> [N, P]."""
+    """Add `quant_linear` of x to a residual. x: [N, C], weight: int8 [P, C] -> [N, P]."""
     return residual + quant_linear(x, weight, scale, bias)
 
 
@@ -76,6 +85,6 @@ def quant_norm_mlp(
     bias2: Tensor,
     epsilon: float,
 ) -> Tensor:
-    """x + quant_linear(GELU(quant_linear(LayerNorm(x)))). x: [N, C], weights int8 [H, C], [C, H] -> [N, C]."""
+    """Compute x + quant_linear(GELU(quant_linear(LayerNorm(x)))). x: [N, C], weights int8 [H, C], [C, H] -> [N, C]."""
     normal = F.layer_norm(x, x.shape[-1:], norm_weight, norm_bias, epsilon)
     return x + quant_linear(F.gelu(quant_linear(normal, weight1, scale1, bias1)), weight2, scale2, bias2)

@@ -65,7 +65,7 @@ def _fill(name: str, parameter: Tensor, generator: torch.Generator) -> None:
 
 
 def _prompts(model: Inter2Former) -> Tensor:
-    """The prompt in the middle of a constant region of each label: [5, C]."""
+    """Compute the prompt in the middle of a constant region of each label: [5, C]."""
     size = 3 * PATCH_SIZE
     maps = [torch.full((size, size), label, dtype=torch.uint8) for label in range(NUM_LABELS)]
     return torch.stack([model.neck.embed_labels(labels)[1, 1] for labels in maps])

@@ -15,11 +15,14 @@ _SUFFIX = "_float16"
 
 
 def store_as_float16(model: onnx.ModelProto) -> None:
-    """Replace the graph's large float32 initialisers by float16 ones and casts, in place, where that loses nothing.
+    """Replace the graph's large float32 initialisers by float16 ones and casts, where that loses nothing.
 
     The weights of a model that went through `round_weights` lose nothing; what the export computed from several of them
     may, and stays as it is. onnxruntime carries the casts out once, when it opens the graph: running it takes the same
     time and memory as before.
+
+    Args:
+        model: changed in place, weights inlined.
     """
     inputs = {value.name for value in model.graph.input}
     casts: list[onnx.NodeProto] = []
@@ -40,7 +43,11 @@ def store_as_float16(model: onnx.ModelProto) -> None:
 
 
 def round_weights(model: nn.Module) -> None:
-    """Round a model's large weights to float16, in place. A tensor with a value beyond 65504 stays as it is."""
+    """Round a model's large weights to float16.
+
+    Args:
+        model: changed in place. A tensor with a value beyond 65504 stays as it is.
+    """
     with torch.no_grad():
         for tensor in model.state_dict().values():
             if tensor.dtype == torch.float32 and tensor.numel() >= SMALLEST and tensor.abs().max() <= _LARGEST:

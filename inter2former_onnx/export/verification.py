@@ -1,4 +1,4 @@
-"""Is the bundle the model? Both run side by side on real clicks."""
+"""Verification: is the bundle the model? Both run side by side on real clicks."""
 
 from __future__ import annotations
 
@@ -50,13 +50,19 @@ class Difference:
 
     @property
     def ok(self) -> bool:
-        """Within tolerance (never so if a value is not finite)."""
+        """Whether it is within tolerance (never so if a value is not finite)."""
         return self.share <= MOST_DIFFERENT
 
 
 @dataclass(frozen=True)
 class ClickResult:
-    """One click of both sessions: where it was and the intersection over union of the two masks."""
+    """One click of both sessions.
+
+    Attributes:
+        x, y: where it was, column and row in the image.
+        positive: its sign.
+        iou: intersection over union of the two masks.
+    """
 
     x: int
     y: int
@@ -103,7 +109,7 @@ class Report:
         return click.iou >= (LEAST_IOU_INT8 if self._int8 else LEAST_IOU)
 
     def lines(self) -> list[str]:
-        """For people: a line per graph and per click, then the verdict."""
+        """Write the report for people: a line per graph and per click, then the verdict."""
         lines = [f"{self.bundle} ({self.precision}) against {self.checkpoint} in PyTorch ({self.ops} ops)"]
         if self._int8:
             lines.append(f"embedding: cosine {self.cosine:.6f} with float32: {_verdict(self._cosine_ok)}")
@@ -134,6 +140,9 @@ def verify_bundle(
         image: uint8 [H, W, 3], RGB.
         clicks: how many.
         threads: for onnxruntime; None for the default.
+
+    Returns:
+        What was found, whether or not it is within tolerance.
 
     Raises:
         ArgumentError: fewer than one click.
@@ -194,7 +203,7 @@ def _compare(
 
 
 def _decode_torch(model: Inter2Former, features: ImageFeatures, labels: NDArray[np.uint8]) -> tuple[Floats, Box]:
-    """As `Segmenter.decode`: logits of the box, and the box in pixels."""
+    """Decode as `Segmenter.decode` does: logits of the box, and the box in pixels."""
     logits, box = model.decode(features, torch.from_numpy(labels))
     return logits.numpy()[Box(*box).slices], Box(*box)
 
@@ -202,14 +211,14 @@ def _decode_torch(model: Inter2Former, features: ImageFeatures, labels: NDArray[
 def _finish(
     segmenter: Segmenter, encoded: EncodedImage, labels: NDArray[np.uint8], logits: Floats, box: Box
 ) -> NDArray[np.bool_]:
-    """What follows a prediction: the labels move, the mask comes out at the image's size."""
+    """Do what follows a prediction: the labels move, the mask comes out at the image's size."""
     positive = logits > 0
     label_map.apply_prediction(labels, whole(*labels.shape), positive, box)
     return encoded.geometry.mask(logits, positive, box, segmenter.manifest.outside_logit)
 
 
 def _on_common_box(outside: float, a: Floats, a_box: Box, b: Floats, b_box: Box) -> tuple[Floats, Floats]:
-    """Both over the hull of their boxes, which differ when a localisation value lies on the threshold."""
+    """Lay both over the hull of their boxes, which differ when a localisation value lies on the threshold."""
     hull = a_box.hull(b_box)
     maps = []
     for logits, box in ((a, a_box), (b, b_box)):
@@ -234,7 +243,7 @@ def _difference(graph: str, pairs: list[tuple[Floats, Floats]]) -> Difference:
 
 
 def _ellipse(height: int, width: int) -> NDArray[np.bool_]:
-    """The object that the clicks pretend to be after: an ellipse over the middle half of the image."""
+    """Draw the object that the clicks pretend to be after: an ellipse over the middle half of the image."""
     rows = (np.arange(height) + 0.5) / height - 0.5
     columns = (np.arange(width) + 0.5) / width - 0.5
     inside: NDArray[np.bool_] = np.hypot(rows[:, None], columns[None, :]) <= 0.25
@@ -243,7 +252,7 @@ def _ellipse(height: int, width: int) -> NDArray[np.bool_]:
 
 
 def _next_click(target: NDArray[np.bool_], mask: NDArray[np.bool_]) -> tuple[int, int, bool]:
-    """x, y and sign: the pixel of the larger error region that is nearest to the region's centre."""
+    """Choose x, y and sign: the pixel of the larger error region that is nearest to the region's centre."""
     missing, surplus = target & ~mask, mask & ~target
     positive = bool(np.count_nonzero(missing) >= np.count_nonzero(surplus))
     rows, columns = np.nonzero(missing if positive else surplus)

@@ -1,4 +1,4 @@
-"""Boundary attention: full attention with rotary embedding for the boundary tokens (docs/model.md 7)."""
+"""Boundary attention (docs/model.md 7): full attention with rotary embedding for the boundary tokens."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from .rotary import rotary_tables, rotate
 def boundary_attention(
     q: Tensor, k: Tensor, v: Tensor, boundary: Tensor, grid: Tensor, freqs: Tensor, num_heads: int
 ) -> Tensor:
-    """Every boundary token looks at all tokens.
+    """Let every boundary token look at all tokens.
 
     Args:
         q: [Nb, D] queries of the boundary tokens.
@@ -24,7 +24,7 @@ def boundary_attention(
         num_heads: D splits into this many heads.
 
     Returns:
-        [Nb, D]
+        [Nb, D] what the boundary tokens attend to.
     """
     q = _rotated(q, boundary, grid, freqs, num_heads)
     k = _rotated(k, torch.arange(k.shape[0], device=k.device), grid, freqs, num_heads)
@@ -59,12 +59,12 @@ def unclicked_attention(qkv: Tensor, grid: Tensor, freqs: Tensor, num_heads: int
 
 
 def _heads(x: Tensor, num_heads: int) -> Tensor:
-    """[n, D] -> [heads, n, D / heads]."""
+    """Split channels into heads: [n, D] -> [heads, n, D / heads]."""
     return x.unflatten(1, (num_heads, -1)).transpose(0, 1)
 
 
 def _rotated(x: Tensor, tokens: Tensor, grid: Tensor, freqs: Tensor, num_heads: int) -> Tensor:
-    """Rows of tokens, rotated by their places on the grid: [n, D] -> [heads, n, D / heads]."""
+    """Rotate the rows of tokens by their places on the grid: [n, D] -> [heads, n, D / heads]."""
     columns = int(grid[1])
     rows = tokens.div(columns, rounding_mode="floor").to(x.dtype)
     cos, sin = rotary_tables(rows, (tokens % columns).to(x.dtype), freqs)

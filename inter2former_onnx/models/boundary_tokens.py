@@ -1,4 +1,4 @@
-"""Boundary tokens: which tokens get full attention, and moving them to and from their route (docs/model.md 6)."""
+"""Routing (docs/model.md 6): which tokens are boundary tokens, and moving them to and from their route."""
 
 from __future__ import annotations
 
@@ -57,6 +57,14 @@ def boundary_gather(x: Tensor, boundary: Tensor, other: Tensor) -> tuple[Tensor,
 
 
 def boundary_scatter(x_boundary: Tensor, x_other: Tensor, boundary: Tensor, other: Tensor) -> Tensor:
-    """Put the tokens of both routes back: the inverse of `boundary_gather`. Returns [Nb + No, C]."""
+    """Put the tokens of both routes back: the inverse of `boundary_gather`.
+
+    Args:
+        x_boundary, x_other: [Nb, C] and [No, C].
+        boundary, other: int64 [Nb], [No] token indices, together 0 .. Nb + No - 1.
+
+    Returns:
+        [Nb + No, C]
+    """
     x = x_boundary.new_empty(x_boundary.shape[0] + x_other.shape[0], x_boundary.shape[1])
     return x.index_copy(0, boundary, x_boundary).index_copy(0, other, x_other)

@@ -1,4 +1,4 @@
-"""BSQ attention: attention over binary-quantised key buckets, O(N) in the number of tokens (docs/model.md 7)."""
+"""BSQ attention (docs/model.md 7): attention over binary-quantised key buckets, O(N) in the number of tokens."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 
 def bucket_index(k: Tensor, code_weight: Tensor, code_bias: Tensor) -> Tensor:
-    """The bucket of every key: its code bits as a number, first bit most significant.
+    """Find the bucket of every key: its code bits as a number, first bit most significant.
 
     Args:
         k: [N, D].
@@ -22,7 +22,7 @@ def bucket_index(k: Tensor, code_weight: Tensor, code_bias: Tensor) -> Tensor:
 
 
 def bucket_keys(codebook: Tensor) -> Tensor:
-    """Key of every bucket, the sum over its bits of codebook[b] if the bit is set, else codebook[B + b].
+    """Sum up the key of every bucket: over its bits, codebook[b] if the bit is set, else codebook[B + b].
 
     Args:
         codebook: [2B, D].
@@ -40,7 +40,7 @@ def bucket_keys(codebook: Tensor) -> Tensor:
 def bsq_attention(
     q: Tensor, k: Tensor, v: Tensor, code_weight: Tensor, code_bias: Tensor, codebook: Tensor, num_heads: int
 ) -> Tensor:
-    """Attention in which every key is replaced by the key of its bucket.
+    """Attend to all tokens with every key replaced by the key of its bucket.
 
     Args:
         q: [No, D] queries.

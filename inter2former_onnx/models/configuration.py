@@ -130,7 +130,7 @@ class ModelConfig:
         _check(self)
 
     def to_dict(self) -> dict[str, Any]:
-        """The configuration as JSON types; `ModelConfig.from_dict` reads it back."""
+        """Write the configuration as JSON types; `ModelConfig.from_dict` reads it back."""
         return json.loads(json.dumps(dataclasses.asdict(self)))
 
     @classmethod
@@ -141,6 +141,9 @@ class ModelConfig:
             values: the blocks `edge_detector`, `backbone`, `neck`, `decode_head` and, optionally, `routing`,
                 `channel_order`, `mean`, `std`, `geometry`, `click_radius`. What is left out has the published value.
             source: named in errors.
+
+        Returns:
+            The configuration, checked.
 
         Raises:
             ConfigError: unknown key, wrong type, or values that contradict each other.
@@ -185,7 +188,13 @@ class ModelConfig:
 
 
 def load_config(config: str | Path | Mapping[str, Any] | ModelConfig) -> ModelConfig:
-    """A configuration from a preset's name (`vit_b`), a JSON file, a mapping, or one that is ready.
+    """Load a configuration.
+
+    Args:
+        config: a preset's name (`vit_b`), a JSON file, a mapping, or a configuration that is ready.
+
+    Returns:
+        The configuration.
 
     Raises:
         ConfigError: no such preset or file, not JSON, or not a valid configuration.
@@ -212,7 +221,7 @@ def load_config(config: str | Path | Mapping[str, Any] | ModelConfig) -> ModelCo
 
 
 def presets() -> list[str]:
-    """Names of the configurations that come with the package."""
+    """List the names of the configurations that come with the package."""
     return sorted(path.stem for path in PRESET_FOLDER.glob("*.json"))
 
 
@@ -229,7 +238,7 @@ def _read_block(block: type[ConfigT], values: object, source: str) -> ConfigT:
 
 
 def _coerce(value: object, like: object, source: str) -> Any:
-    """`value` as the type of `like`, or a ConfigError; JSON's integers are welcome where a float is expected."""
+    """Take `value` as the type of `like`, or raise a ConfigError; JSON's integers do where a float is expected."""
     if isinstance(like, bool):
         if isinstance(value, bool):
             return value

@@ -1,4 +1,4 @@
-"""How a module leaves one of our ops in an exported graph."""
+"""Custom ops in exported graphs: how a module of the paper leaves one there."""
 
 from __future__ import annotations
 
@@ -24,6 +24,9 @@ def emit(
         inputs: its inputs, in order.
         dtypes, shapes: type and shape of each output.
         attributes: its attributes.
+
+    Returns:
+        Placeholders of the outputs, for the tracing to go on with.
     """
     outputs = torch.onnx.ops.symbolic_multi_out(
         f"{DOMAIN}::{name}", inputs, dict(attributes), dtypes=dtypes, shapes=shapes, version=VERSION
@@ -32,5 +35,5 @@ def emit(
 
 
 def exporting() -> bool:
-    """Whether modules are being traced into an ONNX graph; otherwise they run their PyTorch form."""
+    """Tell whether modules are being traced into an ONNX graph; otherwise they run their PyTorch form."""
     return torch.onnx.is_in_onnx_export()

@@ -1,4 +1,4 @@
-"""Dynamic hybrid attention: full attention for boundary tokens, BSQ attention for the rest (docs/model.md 7)."""
+"""Dynamic hybrid attention (docs/model.md 7): full attention for boundary tokens, BSQ attention for the rest."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def hybrid_attention(
     proj_bias: Tensor,
     num_heads: int,
 ) -> Tensor:
-    """Both routes of attention, output projection and residual.
+    """Run both routes of attention, the output projection and the residual.
 
     Args:
         x: [N, C] tokens, the residual.
@@ -91,7 +91,7 @@ def prompt_projection(
     changed: Tensor,
     epsilon: float,
 ) -> tuple[Tensor, Tensor]:
-    """The prompt joins the image embedding, then LayerNorm and a linear layer.
+    """Let the prompt join the image embedding, then LayerNorm and a linear layer.
 
     Args:
         embed, prompt, offset, background: see `add_prompt`.
@@ -101,7 +101,7 @@ def prompt_projection(
         changed: int64 [n], ascending, the tokens whose prompt is not the unclicked map's.
 
     Returns:
-        [N, C] tokens and [N, P].
+        [N, C] tokens and [N, P], the linear layer's.
     """
     if exporting():
         n, c = embed.shape[0] * embed.shape[1], embed.shape[2]
@@ -137,7 +137,7 @@ def prompted_attention(
     changed: Tensor,
     num_heads: int,
 ) -> Tensor:
-    """`hybrid_attention` of the first block, most of whose work may have been done when the image was encoded.
+    """Run `hybrid_attention` of the first block, most of which may have been done when the image was encoded.
 
     Args:
         x ... proj_bias, num_heads: see `hybrid_attention`.
@@ -173,19 +173,31 @@ class DynamicHybridAttention(nn.Module):
         self.register_buffer("freqs", freqs, persistent=False)
 
     def forward(self, x: Tensor, boundary: Tensor, other: Tensor, grid: Tensor) -> Tensor:
-        """x: [N, C]; boundary, other: int64 token indices; grid: int64 [2] (rows, columns) -> [N, C]."""
+        """Run the block.
+
+        Args:
+            x: [N, C] tokens.
+            boundary, other: int64 [Nb], [No] token indices.
+            grid: int64 [2], rows and columns.
+
+        Returns:
+            [N, C]
+        """
         norm = self.norm1
         qkv = norm_projection(x, norm.weight, norm.bias, self.qkv_proj.weight, self.qkv_proj.bias, norm.eps)
         x = hybrid_attention(x, qkv, boundary, other, grid, self.freqs, *self._attention_weights(), self.num_heads)
         return self.ffn(x, boundary, self.norm2)
 
     def unclicked(self, embed: Tensor, prompt: Tensor, background: Tensor) -> UnclickedBlock:
-        """What this block, as the first one, does with an image whatever will be clicked.
+        """Compute what this block, as the first one, does with an image whatever will be clicked.
 
         Args:
             embed: [h, w, C].
             prompt: [h, w, C] of the unclicked map.
             background: [C].
+
+        Returns:
+            Its fields are [h * w, ...].
         """
         norm, linear = self.norm1, self.qkv_proj
         weights = (norm.weight, norm.bias, linear.weight, linear.bias, norm.eps)
@@ -206,7 +218,17 @@ class DynamicHybridAttention(nn.Module):
         unclicked: UnclickedBlock,
         changed: Tensor,
     ) -> Tensor:
-        """The prompt joins the embedding (see `add_prompt`), then `forward`; `unclicked` and `changed` spare work."""
+        """Let the prompt join the embedding (see `add_prompt`), then run `forward`.
+
+        Args:
+            embed, prompt, offset, background: see `add_prompt`.
+            boundary, other, grid: see `forward`.
+            unclicked: of the image; it spares work.
+            changed: int64 [n], ascending, the tokens whose prompt is not the unclicked map's.
+
+        Returns:
+            [N, C]
+        """
         norm, linear = self.norm1, self.qkv_proj
         weights = (norm.weight, norm.bias, linear.weight, linear.bias)
         known = (unclicked.background_qkv, unclicked.qkv, changed)

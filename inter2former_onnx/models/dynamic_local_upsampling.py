@@ -1,4 +1,4 @@
-"""Dynamic local upsampling: find the object's box on the token grid and draw the mask only there (docs/model.md 9)."""
+"""Dynamic local upsampling (docs/model.md 9): find the object's box on the token grid, draw the mask only there."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def localise(
     w3: Tensor,
     b3: Tensor,
 ) -> Tensor:
-    """Linear layers with SiLU between.
+    """Ask every token whether the object is in it: linear layers with SiLU between.
 
     Args:
         x: [N, C] tokens.
@@ -43,7 +43,7 @@ def localise(
 
 
 def local_box(localisation: Tensor, threshold: Tensor) -> Tensor:
-    """Bounding box of localisation > threshold, the whole grid when there is none.
+    """Find the bounding box of localisation > threshold, the whole grid when there is none.
 
     Args:
         localisation: [h, w].
@@ -62,7 +62,16 @@ def local_box(localisation: Tensor, threshold: Tensor) -> Tensor:
 
 
 def crop_tokens(x: Tensor, grid: Tensor, box: Tensor) -> Tensor:
-    """[N, C] tokens of a grid -> [b - t, r - l, C] tokens of the box (l, t, r, b)."""
+    """Cut the tokens of a box out.
+
+    Args:
+        x: [N, C] tokens of a grid.
+        grid: int64 [2], its rows and columns.
+        box: int64 [4], left, top, right, bottom in tokens.
+
+    Returns:
+        [b - t, r - l, C]
+    """
     if exporting():
         # How large the box is shows only when the graph runs. The exporter needs some shape, and none of it reaches
         # the file (export/onnx_graph.py drops it).
@@ -72,7 +81,7 @@ def crop_tokens(x: Tensor, grid: Tensor, box: Tensor) -> Tensor:
 
 
 def edge_terms(edge: Tensor, weight: Tensor, bias: Tensor, stride: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """What an edge map adds to one level's output, for any crop along token borders.
+    """Compute what an edge map adds to one level's output, for any crop along token borders.
 
     conv3x3(bicubic2x(x) + edge) is conv3x3(bicubic2x(x)) + conv3x3(edge), and the second term does not depend on
     clicks. Its zero padding lies at the crop's border, so beside the convolution of the whole map this keeps what each
@@ -105,7 +114,15 @@ def edge_terms(edge: Tensor, weight: Tensor, bias: Tensor, stride: int) -> tuple
 
 
 def crop_edge_term(terms: Tensor, rows: Tensor, columns: Tensor, corners: Tensor, box: Sequence[int]) -> Tensor:
-    """The edge term of a box of tokens (l, t, r, b), zero-padded at the box: [s (b - t), s (r - l), Co]."""
+    """Take the edge term of a box out of `edge_terms`, as if the edge map were zero beside the box.
+
+    Args:
+        terms, rows, columns, corners: see `edge_terms`, of stride s.
+        box: left, top, right, bottom in tokens.
+
+    Returns:
+        [s (b - t), s (r - l), Co]
+    """
     left, top, right, bottom = box
     s = terms.shape[0] // corners.shape[2]
     out = terms[s * top : s * bottom, s * left : s * right].clone()
@@ -133,7 +150,7 @@ def local_upsample_2x(
     activation: int,
     epsilon: float,
 ) -> Tensor:
-    """One level: GroupNorm(1) over the crop, bicubic 2x, 3 x 3 convolution, plus the edge term.
+    """Run one level: GroupNorm(1) over the crop, bicubic 2x, 3 x 3 convolution, plus the edge term.
 
     Args:
         x: [h', w', Ci].
@@ -158,7 +175,7 @@ def local_upsample_2x(
 
 
 def bicubic_2x(x: Tensor) -> Tensor:
-    """[1, C, h, w] -> [1, C, 2h, 2w]; half-pixel centres, a = -0.75, border replicated."""
+    """Double both sides: [1, C, h, w] -> [1, C, 2h, 2w]; half-pixel centres, a = -0.75, border replicated."""
     return F.interpolate(x, scale_factor=2.0, mode="bicubic", align_corners=False)
 
 
@@ -172,7 +189,15 @@ class LocalUpsample2x(nn.Module):
         self.activation = activation
 
     def forward(self, x: Tensor, edge: Tensor) -> Tensor:
-        """The published order of steps: [1, Ci, h', w'], the edge map's crop [1, Ci, 2h', 2w'] -> [1, Co, 2h', 2w']."""
+        """Run the level in the published order of steps.
+
+        Args:
+            x: [1, Ci, h', w'].
+            edge: [1, Ci, 2h', 2w'], the edge map's crop.
+
+        Returns:
+            [1, Co, 2h', 2w']
+        """
         x = self.conv(bicubic_2x(self.norm(x)) + edge)
         return F.silu(x) if self.activation else x
 
@@ -200,7 +225,7 @@ class DynamicLocalUpsampling(nn.Module):
         return [module for module in self.upsamplers if isinstance(module, LocalUpsample2x)]
 
     def localise(self, x: Tensor, grid: Tensor) -> Tensor:
-        """[N, C] tokens, int64 [2] (rows, columns) -> [h, w] localisation logits."""
+        """Compute the localisation logits: [N, C] tokens, int64 [2] (rows, columns) -> [h, w]."""
         layers = [layer for layer in self.mlp if isinstance(layer, nn.Conv2d)]
         weights = [tensor for layer in layers for tensor in (layer.weight.flatten(1), layer.bias) if tensor is not None]
         if exporting():

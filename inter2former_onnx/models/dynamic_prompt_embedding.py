@@ -1,4 +1,4 @@
-"""Dynamic prompt embedding: the label map becomes tokens, inside the region of interest only (docs/model.md 5)."""
+"""Dynamic prompt embedding (docs/model.md 5): the label map becomes tokens, inside the region of interest only."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ CONSTANT_MAP_SIZE = 3 * PATCH_SIZE
 
 
 def region_of_interest(labels: Tensor) -> tuple[int, int, int, int]:
-    """Bounding box of label != 1, out to multiples of 16, plus 16 on each side, clipped; the whole map if none is.
+    """Find the box of label != 1, out to multiples of 16, plus 16 on each side, clipped; the whole map if none is.
 
     Args:
         labels: uint8 [H, W], H and W multiples of 16.
@@ -53,7 +53,7 @@ def prompt_embed(
     w3: Tensor,
     b3: Tensor,
 ) -> Tensor:
-    """Label embedding and four 3 x 3 stride-2 convolutions, each with ReLU.
+    """Embed the labels and run four 3 x 3 stride-2 convolutions, each with ReLU.
 
     Args:
         labels: uint8 [H, W], values 0..4, H and W multiples of 16.
@@ -70,7 +70,7 @@ def prompt_embed(
 
 
 def add_prompt(embed: Tensor, prompt: Tensor, offset: Tensor, background: Tensor) -> Tensor:
-    """Image embedding plus prompt inside the region, plus the constant background vector outside.
+    """Add the prompt to the image embedding inside the region, and the constant background vector outside.
 
     Args:
         embed: [h, w, C].
@@ -107,7 +107,7 @@ class DynamicPromptEmbedding(nn.Module):
         self.ref_conv = ReferenceConvolutions(config.ref_dims)
 
     def embed_labels(self, labels: Tensor) -> Tensor:
-        """uint8 [H, W] -> [H / 16, W / 16, C]."""
+        """Compute the prompt of a map of labels: uint8 [H, W] -> [H / 16, W / 16, C]."""
         convolutions = [layer for layer in self.ref_conv.stem if isinstance(layer, nn.Conv2d)]
         weights = [tensor for conv in convolutions for tensor in (conv.weight, conv.bias) if tensor is not None]
         if exporting():
@@ -117,12 +117,12 @@ class DynamicPromptEmbedding(nn.Module):
         return prompt_embed(labels, self.ref_embeds.weight, *weights)
 
     def unclicked_prompt(self, height: int, width: int) -> Tensor:
-        """The prompt of the map before the first click, everything unknown: pixels -> [height / 16, width / 16, C]."""
+        """Compute the prompt of the unclicked map, everything unknown: pixels -> [height / 16, width / 16, C]."""
         device = self.ref_embeds.weight.device
         return self.embed_labels(torch.full((height, width), UNKNOWN, dtype=torch.uint8, device=device))
 
     def background(self) -> Tensor:
-        """What the convolutions give in the middle of possible background: [C]."""
+        """Compute what the convolutions give in the middle of possible background: [C]."""
         size = CONSTANT_MAP_SIZE
         device = self.ref_embeds.weight.device
         labels = torch.full((size, size), POSSIBLE_BACKGROUND, dtype=torch.uint8, device=device)

@@ -1,4 +1,4 @@
-"""Edge detector (CannyNet): hand-made edge channels, then a small convolutional pyramid (docs/model.md 3)."""
+"""Edge detector, CannyNet (docs/model.md 3): hand-made edge channels, then a small convolutional pyramid."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ SECTOR = 45.0  # degrees per direction
 
 
 def _fixed(weight: Tensor) -> nn.Conv2d:
-    """A convolution that is never trained and has no bias; only its name and weight matter."""
+    """Make a convolution that is never trained and has no bias; only its name and weight matter."""
     conv = nn.Conv2d(weight.shape[1], weight.shape[0], (weight.shape[2], weight.shape[3]), bias=False)
     conv.weight = nn.Parameter(weight, requires_grad=False)
     return conv
@@ -29,7 +29,7 @@ def _gaussian() -> Tensor:
 
 
 def _directions() -> Tensor:
-    """Centre minus the neighbour in each of the eight directions, [8, 1, 3, 3], clockwise from the right."""
+    """Make the filters of the centre minus each of its eight neighbours, [8, 1, 3, 3], clockwise from the right."""
     neighbours = [(1, 2), (2, 2), (2, 1), (2, 0), (1, 0), (0, 0), (0, 1), (0, 2)]
     weight = torch.zeros(8, 1, 3, 3)
     weight[:, 0, 1, 1] = 1.0
@@ -48,7 +48,7 @@ def canny_edges(
     sobel_v: Tensor,
     directions: Tensor,
 ) -> Tensor:
-    """Gradient magnitude, orientation and thinned edges of a normalised image, each of unit L2 norm.
+    """Compute gradient magnitude, orientation and thinned edges of a normalised image, each of unit L2 norm.
 
     Args:
         image: [3, H, W], normalised with `mean` and `std`, [3].
@@ -66,9 +66,9 @@ def canny_edges(
 
 
 def _canny_edges(image: Tensor, filters: Sequence[Tensor]) -> Tensor:
-    """[batch, 3, H, W] in [0, 1] -> [batch, 5, H, W], each channel of unit L2 norm.
+    """Compute the channels: [batch, 3, H, W] in [0, 1] -> [batch, 5, H, W], each of unit L2 norm.
 
-    Channels: gradient magnitude, orientation in degrees, thinned magnitude, and the last and first of these with
+    They are: gradient magnitude, orientation in degrees, thinned magnitude, and the last and first of these with
     values below the threshold set to zero.
     """
     gaussian_h, gaussian_v, sobel_h, sobel_v, directions = filters
@@ -95,7 +95,16 @@ def _canny_edges(image: Tensor, filters: Sequence[Tensor]) -> Tensor:
 
 
 def conv3x3(x: Tensor, weight: Tensor, bias: Tensor, stride: int) -> Tensor:
-    """3 x 3 convolution with zero padding. x: [H, W, Ci], weight: [Co, Ci, 3, 3] -> [H / stride, W / stride, Co]."""
+    """Run a 3 x 3 convolution with zero padding.
+
+    Args:
+        x: [H, W, Ci].
+        weight, bias: [Co, Ci, 3, 3], [Co].
+        stride: 1 or 2.
+
+    Returns:
+        [H / stride, W / stride, Co], rounded up.
+    """
     if exporting():
         height, width = ((size + stride - 1) // stride for size in x.shape[:2])
         return emit("Conv3x3", (x, weight, bias), [x.dtype], [(height, width, weight.shape[0])], stride=stride)[0]
@@ -105,7 +114,7 @@ def conv3x3(x: Tensor, weight: Tensor, bias: Tensor, stride: int) -> Tensor:
 def edge_taps(
     x: Tensor, weight: Tensor, tap_bias: Tensor, bias: Tensor, stride: int
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """A 3 x 3 convolution of a linear map of x, kept in parts as `edge_terms` does.
+    """Run a 3 x 3 convolution of a linear map of x, kept in parts as `edge_terms` does (docs/model.md 10).
 
     Args:
         x: [H, W, C].
@@ -142,7 +151,11 @@ def edge_taps(
 
 
 def fold_lateral(lateral: nn.Conv2d, conv: nn.Conv2d) -> tuple[Tensor, Tensor]:
-    """The taps of a 3 x 3 convolution behind a 1 x 1 convolution as linear maps of what comes in.
+    """Write the taps of a 3 x 3 convolution behind a 1 x 1 convolution as linear maps of what comes in.
+
+    Args:
+        lateral: the 1 x 1 convolution, C to C' channels.
+        conv: the 3 x 3 convolution, C' to O channels.
 
     Returns:
         weight [9, O, C] and tap_bias [9, O]. A tap outside the map adds neither: its padding is behind the 1 x 1 one.
@@ -171,7 +184,7 @@ class Canny(nn.Module):
         return tuple(conv.weight for conv in (self.g_h, self.g_v, self.sobh, self.sobv, self.dirf))
 
     def forward(self, image: Tensor) -> Tensor:
-        """[batch, 3, H, W] in [0, 1] -> [batch, 5, H, W], see `_canny_edges`."""
+        """Compute the channels: [batch, 3, H, W] in [0, 1] -> [batch, 5, H, W], see `_canny_edges`."""
         return _canny_edges(image, self.filters)
 
 
@@ -187,7 +200,7 @@ def residual_conv_block(
     conv2_bias: Tensor,
     epsilon: float,
 ) -> Tensor:
-    """GroupNorm(1), SiLU, 3 x 3 convolution, twice, with an identity shortcut.
+    """Run GroupNorm(1), SiLU and a 3 x 3 convolution, twice, with an identity shortcut.
 
     Args:
         x: [H, W, C].
@@ -205,7 +218,7 @@ def residual_conv_block(
 
 
 def _residual_conv_block(x: Tensor, weights: Sequence[Tensor], epsilon: float) -> Tensor:
-    """`residual_conv_block` of maps [batch, C, H, W]."""
+    """Run `residual_conv_block` of maps [batch, C, H, W]."""
     y = x
     for norm_weight, norm_bias, conv_weight, conv_bias in (weights[:4], weights[4:]):
         y = F.silu(F.group_norm(y, 1, norm_weight, norm_bias, epsilon))
@@ -224,7 +237,7 @@ class ResidualBlock(nn.Module):
         self.conv2 = nn.Conv2d(dim, dim, 3, padding=1)
 
     def forward(self, x: Tensor) -> Tensor:
-        """[batch, dim, H, W] -> the same shape; in a graph [H, W, dim]."""
+        """Run the block: [batch, dim, H, W] -> the same shape; in a graph [H, W, dim]."""
         norm1, conv1, norm2, conv2 = self.norm1, self.conv1, self.norm2, self.conv2
         assert conv1.bias is not None and conv2.bias is not None
         first = (norm1.weight, norm1.bias, conv1.weight, conv1.bias)
@@ -256,7 +269,7 @@ class EdgeDetector(nn.Module):
         )
 
     def forward(self, image: Tensor) -> list[Tensor]:
-        """Edge maps of normalised images.
+        """Compute the edge maps of normalised images.
 
         Args:
             image: float32 [batch, 3, H, W] in the model's channel order; H and W are multiples of 16.
@@ -267,9 +280,14 @@ class EdgeDetector(nn.Module):
         return [lateral(x) for lateral, x in zip(self.lateral_convs, self.pyramid(image), strict=True)][::-1]
 
     def pyramid(self, image: Tensor) -> list[Tensor]:
-        """Every level before its 1 x 1 convolution, fine to coarse: [batch, dims[k], H / 2^k, W / 2^k].
+        """Compute every level before its 1 x 1 convolution.
 
-        In a graph, where there is one image and the channels come last: [H / 2^k, W / 2^k, dims[k]].
+        Args:
+            image: as for `forward`.
+
+        Returns:
+            Fine to coarse: [batch, dims[k], H / 2^k, W / 2^k]; in a graph, where there is one image and the channels
+            come last, [H / 2^k, W / 2^k, dims[k]].
         """
         conv1 = self.conv1
         if exporting():

@@ -1,4 +1,4 @@
-"""Hybrid mixture of experts: a shared one for every token, a routed one more for boundary tokens (docs/model.md 8)."""
+"""Hybrid mixture of experts (docs/model.md 8): a shared one for every token, a routed one more for boundary tokens."""
 
 from __future__ import annotations
 
@@ -22,7 +22,18 @@ def swiglu(
     b3: Tensor,
     epsilon: float,
 ) -> Tensor:
-    """SwiGLU with an inner LayerNorm: w3(LN(silu(w1 y) * w2 y)). y: [n, C] -> [n, C]."""
+    """Run SwiGLU with an inner LayerNorm: w3(LN(silu(w1 y) * w2 y)).
+
+    Args:
+        y: [n, C].
+        w1, b1, w2, b2: [H, C], [H].
+        ln_weight, ln_bias: [H].
+        w3, b3: [C, H], [C].
+        epsilon: of the LayerNorm.
+
+    Returns:
+        [n, C]
+    """
     hidden = F.silu(F.linear(y, w1, b1)) * F.linear(y, w2, b2)
     return F.linear(F.layer_norm(hidden, (hidden.shape[1],), ln_weight, ln_bias, epsilon), w3, b3)
 
@@ -55,7 +66,7 @@ def hybrid_moe(
     expert_bias: Tensor,
     epsilon: float,
 ) -> Tensor:
-    """LayerNorm, experts and residual.
+    """Run LayerNorm, experts and residual.
 
     Args:
         x: [N, C] tokens.
@@ -135,7 +146,16 @@ class HybridMixtureOfExperts(nn.Module):
         self.expert_gate = nn.Sequential(nn.Linear(dim, experts))
 
     def forward(self, x: Tensor, boundary: Tensor, norm: nn.LayerNorm) -> Tensor:
-        """x: [N, C]; boundary: int64 [Nb]; norm: the block's second LayerNorm -> [N, C]."""
+        """Run the experts.
+
+        Args:
+            x: [N, C] tokens.
+            boundary: int64 [Nb] token indices.
+            norm: the block's second LayerNorm.
+
+        Returns:
+            [N, C]
+        """
         shared, gate, expert_gate = self.shared_ffn, self.shared_gate[0], self.expert_gate[0]
         assert isinstance(gate, nn.Linear) and isinstance(expert_gate, nn.Linear)
         arguments = (

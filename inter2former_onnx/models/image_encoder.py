@@ -1,4 +1,4 @@
-"""Image encoder: an HRSAM-style ViT over two scales of the image (docs/model.md 2)."""
+"""Image encoder (docs/model.md 2): an HRSAM-style ViT over two scales of the image."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class PatchEmbed(nn.Module):
         self.proj = nn.Conv2d(in_dim, embed_dim, patch_size, patch_size)
 
     def forward(self, x: Tensor) -> Tensor:
-        """[batch, in_dim, H, W] -> [batch, H/16 * W/16, embed_dim]."""
+        """Cut and project: [batch, in_dim, H, W] -> [batch, H/16 * W/16, embed_dim]."""
         return self.proj(x).flatten(2).transpose(1, 2)
 
 
@@ -34,7 +34,7 @@ class Mlp(nn.Module):
         self.fc2 = nn.Linear(hidden, dim)
 
     def forward(self, x: Tensor, norm: nn.LayerNorm) -> Tensor:
-        """x + mlp(norm(x)). [..., dim] -> the same shape."""
+        """Compute x + mlp(norm(x)): [..., dim] -> the same shape."""
         fc1, fc2 = self.fc1, self.fc2
         return norm_mlp(x, norm.weight, norm.bias, fc1.weight, fc1.bias, fc2.weight, fc2.bias, norm.eps)
 
@@ -50,7 +50,7 @@ class Block(nn.Module):
         self.mlp = Mlp(dim, int(dim * mlp_ratio))
 
     def forward(self, x: Tensor, plan: WindowPlan) -> Tensor:
-        """x: [..., tokens of all scales, dim] -> the same shape."""
+        """Run the block: [..., tokens of all scales, dim] -> the same shape."""
         return self.mlp(self.attn(x, self.norm1, plan), self.norm2)
 
 
@@ -65,9 +65,10 @@ class RotaryFrequencies(nn.Module):
 
 
 class ChannelsLast(nn.Module):
-    """[batch, C, h, w] -> [batch, h, w, C]; a module so that `out_conv` keeps its published numbering."""
+    """A permutation that is a module, so that `out_conv` keeps its published numbering."""
 
     def forward(self, x: Tensor) -> Tensor:
+        """Move the channels: [batch, C, h, w] -> [batch, h, w, C]."""
         return x.permute(0, 2, 3, 1)
 
 
@@ -75,7 +76,12 @@ class ImageEncoder(nn.Module):
     """The image, at full size and as small copies, to one embedding per 16 x 16 pixels."""
 
     def __init__(self, config: BackboneConfig, square: int | None = None) -> None:
-        """`square`: the side in pixels of which every image is the upper left part (geometry `fit`); else None."""
+        """Make the layers.
+
+        Args:
+            config: their sizes.
+            square: the side in pixels of which every image is the upper left part (geometry `fit`); else None.
+        """
         super().__init__()
         self.config = config
         self.square = square
@@ -99,16 +105,16 @@ class ImageEncoder(nn.Module):
         )
 
     def grids(self, height: int, width: int) -> list[tuple[int, int]]:
-        """Token rows and columns of every scale for an image of this size."""
+        """Give the token rows and columns of every scale for an image of this size in pixels."""
         patch = self.config.patch_size
         return [(height // patch, width // patch), *((size // patch,) * 2 for size in self.config.downsample_sizes)]
 
     def whole(self, grid: tuple[int, int]) -> tuple[int, int]:
-        """Token rows and columns of the square that the full-size grid is a part of: the grid itself without one."""
+        """Give token rows and columns of the square that a full-size grid is part of: the grid itself without one."""
         return grid if self.square is None else (self.square // self.config.patch_size,) * 2
 
     def plans(self, height: int, width: int) -> tuple[WindowPlan, WindowPlan]:
-        """The plain and the shifted arrangement of windows, for even and odd blocks.
+        """Plan the plain and the shifted arrangement of windows, for even and odd blocks.
 
         A scale is shifted, by half a window, only if a side of its grid exceeds the window. A part of a square is
         arranged as the square is.
@@ -166,14 +172,23 @@ class ImageEncoder(nn.Module):
         return self.out_conv(fused).permute(0, 3, 1, 2)
 
     def position_embedding(self, whole: tuple[int, int], grid: tuple[int, int]) -> Tensor:
-        """The learned positions, bilinearly resized to `whole`, and of that `grid`: [1, rows * columns, dim]."""
+        """Resize the learned positions to `whole` bilinearly, and take `grid` of that: [1, rows * columns, dim]."""
         side = self.config.img_size // self.config.patch_size
         learned = self.pos_embed[:, 1:].transpose(1, 2).unflatten(2, (side, side))
         resized = F.interpolate(learned, size=whole, mode="bilinear", align_corners=False)
         return resized[:, :, : grid[0], : grid[1]].flatten(2).transpose(1, 2)
 
     def fuse_scales(self, x: Tensor, grids: list[tuple[int, int]], level: int) -> Tensor:
-        """Bring every scale to the full grid and join them: [..., all tokens, dim] -> [..., h * w, out_dim]."""
+        """Bring every scale to the full grid and join them.
+
+        Args:
+            x: [..., tokens of all scales, dim].
+            grids: rows and columns of every scale, the full one first.
+            level: which of the fused blocks these are, from 0.
+
+        Returns:
+            [..., h * w, out_dim]
+        """
         parts = torch.split(x, [rows * columns for rows, columns in grids], dim=-2)
         resized = [parts[0]]
         for part, grid in zip(parts[1:], grids[1:], strict=True):

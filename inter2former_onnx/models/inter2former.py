@@ -1,4 +1,4 @@
-"""The whole model: image encoder, edge detector, neck and decode head, under the published parameter names."""
+"""Inter2Former (docs/model.md 1 to 9): encoder, edge detector, neck and head, under the published parameter names."""
 
 from __future__ import annotations
 
@@ -45,12 +45,15 @@ class Inter2Former(nn.Module):
         Args:
             inputs: float32 [1, 3, H, W] as `preprocess` makes it; H and W are multiples of 16.
             plans: see `ImageEncoder.forward`.
+
+        Returns:
+            What `decode` needs.
         """
         embed = self.backbone(inputs, plans)[0]
         return ImageFeatures(embed, [edge[0] for edge in self.edge_detector(inputs)])
 
     def decode(self, features: ImageFeatures, labels: Tensor, dense: bool = False) -> tuple[Tensor, Box]:
-        """The mask for a label map.
+        """Draw the mask for a label map.
 
         Args:
             features: of the image.
@@ -69,5 +72,5 @@ class Inter2Former(nn.Module):
 
     @torch.no_grad()
     def predict(self, image: Tensor, labels: Tensor) -> Tensor:
-        """uint8 [H, W, 3] RGB image and uint8 [size, size] labels -> logits [size, size]."""
+        """Segment an image: uint8 [H, W, 3], RGB, and labels uint8 [size, size] -> logits [size, size]."""
         return self.decode(self.encode(self.preprocess(image)), labels)[0]

@@ -1,4 +1,4 @@
-"""The neck: prompt embedding, routing and the dynamic hybrid attention blocks, under the published parameter names."""
+"""Neck (docs/model.md 5 to 8): prompt, routing and attention blocks, under the published parameter names."""
 
 from __future__ import annotations
 
@@ -45,13 +45,22 @@ class Neck(DynamicPromptEmbedding):
         return self.attend(x, boundary.to(x.device), other.to(x.device), torch.tensor(embed.shape[1:]))
 
     def attend(self, x: Tensor, boundary: Tensor, other: Tensor, grid: Tensor) -> Tensor:
-        """All blocks. x: [N, C]; boundary, other: int64 token indices; grid: int64 [2] -> [N, C]."""
+        """Run all blocks.
+
+        Args:
+            x: [N, C] tokens.
+            boundary, other: int64 [Nb], [No] token indices.
+            grid: int64 [2], rows and columns.
+
+        Returns:
+            [N, C]
+        """
         for block in self.blocks:
             x = block(x, boundary, other, grid)
         return x
 
     def unclicked(self, embed: Tensor) -> UnclickedBlock:
-        """What the first block does with an image whatever will be clicked. embed: [h, w, C]."""
+        """Compute what the first block does with an image whatever will be clicked. embed: [h, w, C]."""
         prompt = self.unclicked_prompt(embed.shape[0] * PATCH_SIZE, embed.shape[1] * PATCH_SIZE)
         return self._block(0).unclicked(embed, prompt, self.background())
 
@@ -67,7 +76,14 @@ class Neck(DynamicPromptEmbedding):
         unclicked: UnclickedBlock,
         changed: Tensor,
     ) -> Tensor:
-        """`add_prompt` and `attend`, with what is known of the first block: see its `forward_prompted`."""
+        """Run `add_prompt` and `attend`, with what is known of the first block.
+
+        Args:
+            embed, prompt, offset, background, boundary, other, grid, unclicked, changed: see its `forward_prompted`.
+
+        Returns:
+            [h * w, C]
+        """
         x = self._block(0).forward_prompted(
             embed, prompt, offset, background, boundary, other, grid, unclicked, changed
         )

@@ -1,4 +1,4 @@
-"""From an 8-bit image to the model's input (docs/model.md 1): normalise, zero-pad to a square, bilinear resize.
+"""Geometry (docs/model.md 1): from an 8-bit image to the model's input; normalise, zero-pad to a square, resize.
 
 Geometry `fit` takes the upper left part of that square that holds the image, in whole tokens.
 """
@@ -14,7 +14,7 @@ from .custom_op import emit, exporting
 
 
 def _taps(padded: Tensor, length: Tensor, size: int, count: int) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
-    """Bilinear taps along one axis (half-pixel centres, no antialias), as PyTorch computes them in float32.
+    """Compute the bilinear taps along one axis (half-pixel centres, no antialias), as PyTorch does in float32.
 
     Of the `size` samples that `padded` become, the first `count`.
 
@@ -46,7 +46,7 @@ def sample_image(
     std: Tensor,
     reverse: int,
 ) -> Tensor:
-    """Bilinear samples of a normalised image that is continued with zeros.
+    """Take bilinear samples of a normalised image that is continued with zeros.
 
     Args:
         image: uint8 [H, W, 3].
@@ -90,7 +90,7 @@ class Preprocess(nn.Module):
         self.register_buffer("std", torch.tensor(config.std), persistent=False)
 
     def extent(self, height: int, width: int) -> tuple[int, int]:
-        """Rows and columns of the model's input for an image of this size; both are `size` unless the geometry fits."""
+        """Give rows and columns of the model's input for an image's size; both are `size` unless the geometry fits."""
         if not self.fit:
             return self.size, self.size
         square = -(-torch.sym_max(height, width) // self.divisor) * self.divisor
@@ -99,7 +99,7 @@ class Preprocess(nn.Module):
         return PATCH_SIZE * rows, PATCH_SIZE * columns
 
     def forward(self, image: Tensor) -> Tensor:
-        """uint8 [H, W, 3], RGB -> float32 [1, 3, *extent(H, W)] in the configured channel order."""
+        """Make the model's input: uint8 [H, W, 3], RGB -> float32 [1, 3, *extent(H, W)], in the configured order."""
         height = torch.tensor(image.shape[0])
         width = torch.tensor(image.shape[1])
         longest = torch.maximum(height, width)

@@ -1,4 +1,4 @@
-"""Linear layers together with what surrounds them in a transformer block, as the ops that graphs have for them."""
+"""Linear layers of the blocks (docs/model.md 2 and 7) with the norm before or the residual after, an op each."""
 
 from __future__ import annotations
 
@@ -11,7 +11,17 @@ from .custom_op import emit, exporting
 def norm_projection(
     x: Tensor, norm_weight: Tensor, norm_bias: Tensor, weight: Tensor, bias: Tensor, epsilon: float
 ) -> Tensor:
-    """LayerNorm, then a linear layer. x: [..., N, C], weight: [P, C] -> [..., N, P]; in a graph [N, C] only."""
+    """Run LayerNorm, then a linear layer.
+
+    Args:
+        x: [..., N, C]; in a graph [N, C] only.
+        norm_weight, norm_bias: [C].
+        weight, bias: [P, C], [P].
+        epsilon: of the LayerNorm.
+
+    Returns:
+        [..., N, P]
+    """
     if exporting():
         inputs = (x, norm_weight, norm_bias, weight, bias)
         return emit("NormProjection", inputs, [x.dtype], [(x.shape[0], weight.shape[0])], epsilon=epsilon)[0]
@@ -19,7 +29,16 @@ def norm_projection(
 
 
 def residual_projection(x: Tensor, residual: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
-    """residual + linear layer of x. x: [..., N, C], weight: [P, C] -> [..., N, P]; in a graph [N, C] only."""
+    """Add a linear layer of x to a residual.
+
+    Args:
+        x: [..., N, C]; in a graph [N, C] only.
+        residual: [..., N, P].
+        weight, bias: [P, C], [P].
+
+    Returns:
+        [..., N, P]
+    """
     if exporting():
         return emit("ResidualProjection", (x, residual, weight, bias), [x.dtype], [residual.shape])[0]
     return residual + F.linear(x, weight, bias)
@@ -35,9 +54,17 @@ def norm_mlp(
     bias2: Tensor,
     epsilon: float,
 ) -> Tensor:
-    """x + linear(GELU(linear(LayerNorm(x)))). x: [..., N, C], weight1: [H, C], weight2: [C, H] -> the shape of x.
+    """Compute x + linear(GELU(linear(LayerNorm(x)))).
 
-    In a graph [N, C] only.
+    Args:
+        x: [..., N, C]; in a graph [N, C] only.
+        norm_weight, norm_bias: [C].
+        weight1, bias1: [H, C], [H].
+        weight2, bias2: [C, H], [C].
+        epsilon: of the LayerNorm.
+
+    Returns:
+        The shape of x.
     """
     if exporting():
         inputs = (x, norm_weight, norm_bias, weight1, bias1, weight2, bias2)

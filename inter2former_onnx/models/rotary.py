@@ -1,4 +1,4 @@
-"""Rotary position embedding on a token grid: rows turn the first half of a head's channels, columns the second."""
+"""Rotary position embedding (docs/model.md 2 and 7): rows turn a head's first half of channels, columns the second."""
 
 from __future__ import annotations
 
@@ -10,7 +10,10 @@ THETA = 10000.0
 
 
 def rotary_frequencies(head_dim: int) -> Tensor:
-    """theta^(-arange(0, d, 2) / d) with d = head_dim / 2.
+    """Compute theta^(-arange(0, d, 2) / d) with d = head_dim / 2.
+
+    Args:
+        head_dim: channels of a head, a multiple of 4.
 
     Returns:
         float32 [head_dim / 4], without the position ratio (this is what checkpoints hold as `rope.freqs`).
@@ -20,7 +23,7 @@ def rotary_frequencies(head_dim: int) -> Tensor:
 
 
 def rotary_tables(rows: Tensor, columns: Tensor, frequencies: Tensor) -> tuple[Tensor, Tensor]:
-    """Cosine and sine of every token's angles.
+    """Compute cosine and sine of every token's angles.
 
     Args:
         rows, columns: [n] positions on the grid.
@@ -35,7 +38,7 @@ def rotary_tables(rows: Tensor, columns: Tensor, frequencies: Tensor) -> tuple[T
 
 
 def rotate(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
-    """x*cos + r(x)*sin with r(x)[0::2] = x[1::2] and r(x)[1::2] = -x[0::2]. x: [..., n, head_dim]."""
+    """Compute x*cos + r(x)*sin with r(x)[0::2] = x[1::2] and r(x)[1::2] = -x[0::2]. x: [..., n, head_dim]."""
     pairs = x.unflatten(-1, (-1, 2))
     turned = torch.stack([pairs[..., 1], -pairs[..., 0]], dim=-1).flatten(-2)
     return x * cos + turned * sin

@@ -46,6 +46,9 @@ def plan_windows(
         offsets: how far each scale's windows are shifted, in tokens.
         window: tokens per window side.
         frequencies: [head_dim / 4], already multiplied by the position ratio.
+
+    Returns:
+        The windows of all scales, one scale after the other.
     """
     count = sum(rows * columns for rows, columns in grids)
     tokens: list[Tensor] = []
@@ -81,7 +84,7 @@ def plan_windows(
 def window_attention(
     qkv: Tensor, padding: Tensor, tokens: Tensor, positions: Tensor, cos: Tensor, sin: Tensor, num_heads: int
 ) -> Tensor:
-    """Multi-head attention with rotary embedding inside windows.
+    """Run multi-head attention with rotary embedding inside windows.
 
     Args:
         qkv: [..., N, 3C], the columns of q, k and v side by side; in a graph [N, 3C] only.
@@ -126,7 +129,7 @@ class WindowAttention(nn.Module):
             self.padding_row = self.qkv(self.padding)[0]
 
     def forward(self, x: Tensor, norm: nn.LayerNorm, plan: WindowPlan) -> Tensor:
-        """x + attention(norm(x)). x: [..., plan.count, dim] -> the same shape.
+        """Compute x + attention(norm(x)): [..., plan.count, dim] -> the same shape.
 
         Projecting the tokens before they are arranged into windows, and the padding by itself, saves a third of the
         projections in the shifted arrangement.

@@ -17,14 +17,19 @@ _MOST_LISTED = 8
 
 
 def load_state_dict(model: torch.nn.Module, state: Mapping[str, torch.Tensor], source: str) -> None:
-    """Copies `state` into `model`'s parameters and buffers; every key must be there, none more, each of the model's
-    shape.
+    """Copy a state dict into a model's parameters and buffers.
 
-    The scalar `step` beside the weights is ignored, and a `module.` before every key is taken off.
-    source: what the message calls the checkpoint (its path).
+    Every key must be there, none more, each of the model's shape. The scalar `step` beside the weights is ignored, and
+    a `module.` before every key is taken off.
 
-    Raises CheckpointError, and leaves the model as it was, when keys are missing, unexpected, of another shape or kind
-    (floats for integers), or hold NaN or infinity; all of them in one message, long lists cut with their counts.
+    Args:
+        model: changed in place.
+        state: the tensors by their names.
+        source: what the message calls the checkpoint (its path).
+
+    Raises:
+        CheckpointError: keys are missing, unexpected, of another shape or kind (floats for integers), or hold NaN or
+            infinity; all of them in one message, long lists cut with their counts. The model is as it was.
     """
     expected = model.state_dict()
     weights = {key: value for key, value in state.items() if key != _BOOKKEEPING or key in expected}

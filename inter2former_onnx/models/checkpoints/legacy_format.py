@@ -23,8 +23,11 @@ _FIRST_WINDOW = 2**20
 class LegacyCheckpoint:
     """One file of the old format; `load` first, then `read_storage` as needed.
 
-    stream: the file, kept open by the caller. file_bytes: its size.
-    Raises CheckpointFault from every method.
+    Every method raises CheckpointFault.
+
+    Args:
+        stream: the file, kept open by the caller.
+        file_bytes: its size.
     """
 
     def __init__(self, stream: BinaryIO, file_bytes: int, limits: Limits) -> None:
@@ -36,7 +39,7 @@ class LegacyCheckpoint:
         self._offsets: dict[str, int] = {}
 
     def load(self) -> object:
-        """The pickled object, tensors as TensorRef."""
+        """Read the pickled object, tensors as TensorRef."""
         # Where the pickles end is known only after reading them: try with the file's head, and more of it if that is
         # too short.
         window = _FIRST_WINDOW
@@ -84,7 +87,7 @@ class LegacyCheckpoint:
         return storage
 
     def _locate(self, keys: object, position: int) -> dict[str, int]:
-        """Where each storage's bytes start; the sizes in the file must be those declared in the pickle."""
+        """Find where each storage's bytes start; the sizes in the file must be those declared in the pickle."""
         if type(keys) is not list:
             raise CheckpointFault(f"is damaged: its list of storages is {describe(keys)}")
         offsets: dict[str, int] = {}
@@ -108,7 +111,7 @@ class LegacyCheckpoint:
         return offsets
 
     def read_storage(self, storage: StorageRef) -> torch.Tensor:
-        """The bytes of a storage, uint8 [nbytes]."""
+        """Read the bytes of a storage: uint8 [nbytes]."""
         if storage.key not in self._offsets:
             raise CheckpointFault(f"is damaged: it has no data for storage {shown(storage.key)!r}")
         self._budget.spend(storage.nbytes)

@@ -15,15 +15,19 @@ class CheckpointFault(Exception):
 
 @dataclass(frozen=True)
 class Limits:
-    """Limits on reading one file: room for a whole training run's checkpoint (7,000 opcodes and 27 KB of pickle hold
-    227 tensors), and an end to a hostile one before it costs more than seconds and a few hundred MB.
+    """Limits on reading one file.
 
-    pickle_bytes: size of the pickle (names, shapes, logs; weights lie outside it).
-    pickle_operations: opcodes it may execute (each costs at most some hundred bytes).
-    directory_bytes: size of the zip archive's directory, or of a safetensors file's header.
-    state_bytes: weights, as read and as returned (float32), at most.
-    expansion, allowance: what is decompressed, and what is returned, may not exceed `allowance + expansion * file size`
-        bytes; the first holds off zip bombs, the second tensors that show few bytes many times.
+    They leave room for a whole training run's checkpoint (7,000 opcodes and 27 KB of pickle hold 227 tensors), and end
+    a hostile one before it costs more than seconds and a few hundred MB.
+
+    Attributes:
+        pickle_bytes: size of the pickle (names, shapes, logs; weights lie outside it).
+        pickle_operations: opcodes it may execute (each costs at most some hundred bytes).
+        directory_bytes: size of the zip archive's directory, or of a safetensors file's header.
+        state_bytes: weights, as read and as returned (float32), at most.
+        expansion, allowance: what is decompressed, and what is returned, may not exceed
+            `allowance + expansion * file size` bytes; the first holds off zip bombs, the second tensors that show few
+            bytes many times.
     """
 
     pickle_bytes: int = 256 * MIB
@@ -34,7 +38,7 @@ class Limits:
     allowance: int = 16 * MIB
 
     def budget(self, file_bytes: int, purpose: str) -> Budget:
-        """A budget of bytes for a file of `file_bytes` bytes; `purpose` completes "... bytes to ..." in its refusal."""
+        """Make the budget for a file of `file_bytes` bytes; `purpose` completes "... bytes to ..." in its refusal."""
         return Budget(min(self.state_bytes, self.allowance + self.expansion * file_bytes), file_bytes, purpose)
 
 
@@ -48,7 +52,11 @@ class Budget:
         self._purpose = purpose
 
     def spend(self, count: int) -> None:
-        """Takes `count` bytes off; raises CheckpointFault when the limit is passed."""
+        """Take `count` bytes off.
+
+        Raises:
+            CheckpointFault: the limit is passed.
+        """
         self.spent += count
         if self.spent > self.limit:
             raise CheckpointFault(

@@ -25,7 +25,7 @@ __all__ = ["INERT_CALLS", "Name", "may_be_placeholder", "shown"]
 
 
 def shown(text: str, limit: int = 100) -> str:
-    """`text` from a file, fit for one line of a message: control characters escaped, cut at `limit` characters."""
+    """Make `text` from a file fit for one line of a message: control characters escaped, cut at `limit` characters."""
     clean = "".join(character if character.isprintable() else ascii(character)[1:-1] for character in text[:limit])
     return clean if len(text) <= limit else clean + "..."
 
@@ -94,7 +94,7 @@ def _is_class_like(qualified: str) -> bool:
 
 
 def may_be_placeholder(name: Name) -> bool:
-    """Whether a call of `name` may become an inert placeholder (the rule above); otherwise the file is refused."""
+    """Tell whether a call of `name` may become an inert placeholder (the rule above); otherwise the file is refused."""
     if f"{name.module}.{name.qualified}" in INERT_CALLS:
         return True
     if name.module.split(".", 1)[0] in _STANDARD_LIBRARY:

@@ -42,18 +42,24 @@ _EXPECTED = "expected a file of torch.save or safetensors"
 
 
 def read_checkpoint(path: str | os.PathLike[str], limits: Limits = DEFAULT_LIMITS) -> dict[str, torch.Tensor]:
-    """The state dict in a checkpoint file, told by its content and not its extension.
+    """Read the state dict in a checkpoint file, told by its content and not its extension.
 
     Reads torch.save's zip format and the one before 1.6, and safetensors. The state dict is the file's object itself or
-    its entry `state_dict`, `model_state_dict` or `model`; the rest of a training checkpoint is ignored.
+    its entry `state_dict`, `model_state_dict` or `model`; the rest of a training checkpoint is ignored. Only the state
+    dict's weights are read.
 
-    Returns the tensors in the file's order: float16, bfloat16, float32 and float64 as float32, integers and bools as
-    they are (plain numbers as 0-dimensional tensors), each contiguous and in memory of its own. Only the state dict's
-    weights are read.
+    Args:
+        path: the file.
+        limits: what it may cost to read it.
 
-    Raises CheckpointError, naming the file and the cause, for a file that is missing, damaged, too demanding
-    (`limits`), not a checkpoint, or that tries to call anything; MissingDependencyError for a safetensors file without
-    that package.
+    Returns:
+        The tensors in the file's order: float16, bfloat16, float32 and float64 as float32, integers and bools as they
+        are (plain numbers as 0-dimensional tensors), each contiguous and in memory of its own.
+
+    Raises:
+        CheckpointError: a file that is missing, damaged, too demanding (`limits`), not a checkpoint, or that tries to
+            call anything; the message names the file and the cause.
+        MissingDependencyError: a safetensors file, and that package is not installed.
     """
     path = Path(path)
     try:
@@ -67,7 +73,7 @@ def read_checkpoint(path: str | os.PathLike[str], limits: Limits = DEFAULT_LIMIT
 
 @contextmanager
 def _open_regular(path: Path) -> Iterator[BinaryIO]:
-    """The file opened for reading; a folder, a pipe or a device (reading which may never end) is refused."""
+    """Open the file for reading; a folder, a pipe or a device (reading which may never end) is refused."""
     try:
         mode = path.stat().st_mode
     except FileNotFoundError:
@@ -142,7 +148,7 @@ def _check_type(key: str, dtype: torch.dtype, accepted: Collection[torch.dtype])
 def _read_pickled(
     value: object, read_storage: Callable[[StorageRef], torch.Tensor], limits: Limits, file_bytes: int
 ) -> dict[str, torch.Tensor]:
-    """The tensors of the state dict in `value`; each storage is read once, and let go before the next is read."""
+    """Read the tensors of the state dict in `value`; each storage is read once, and let go before the next is read."""
     budget = limits.budget(file_bytes, "hold its tensors")
     state = _find_state_dict(value)
     result: dict[str, torch.Tensor] = {}
@@ -162,7 +168,7 @@ def _read_pickled(
 
 
 def _number(key: str, value: object) -> torch.Tensor:
-    """A bookkeeping number (`step`) as a 0-dimensional tensor."""
+    """Turn a bookkeeping number (`step`) into a 0-dimensional tensor."""
     if isinstance(value, (bool, int)) and -(2**63) <= value < 2**63:
         return torch.tensor(value)
     if isinstance(value, float):

@@ -89,8 +89,10 @@ def _count(value: object, what: str) -> int:
 
 
 def storage_from_id(identity: object) -> StorageRef:
-    """The storage that a persistent id of torch.save names: ("storage", type, key, location, number of elements,
-    ...)."""
+    """Read which storage a persistent id of torch.save names.
+
+    The id is ("storage", type, key, location, number of elements, ...).
+    """
     if type(identity) is not tuple or len(identity) < 5 or identity[0] != "storage":
         raise CheckpointFault(f"is damaged: its pickle has {describe(identity)} for a storage's id")
     _, kind, key, _, numel = identity[:5]
@@ -198,10 +200,15 @@ CONSTRUCTORS: dict[str, Callable[[tuple[Any, ...]], Any]] = {
 
 
 def materialise(raw: torch.Tensor, tensor: TensorRef, alone: bool) -> torch.Tensor:
-    """The tensor's values: contiguous, floats as float32, in memory of its own.
+    """Make a tensor of its storage's bytes.
 
-    raw: uint8 [nbytes], the storage's bytes. alone: no other tensor is made of `raw`, which may then be used without a
-        copy.
+    Args:
+        raw: uint8 [nbytes], the storage's bytes.
+        tensor: the view of them.
+        alone: no other tensor is made of `raw`, which may then be used without a copy.
+
+    Returns:
+        The values: contiguous, floats as float32, in memory of its own.
     """
     elements = tensor.storage.nbytes // tensor.dtype.itemsize
     cut = raw[: elements * tensor.dtype.itemsize]

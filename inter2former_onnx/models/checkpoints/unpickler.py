@@ -52,7 +52,7 @@ class PickledDict(dict[str, Any]):
     dropped = 0
 
     def put(self, key: object, value: object) -> None:
-        """Stores the entry, or counts it as dropped."""
+        """Store the entry, or count it as dropped."""
         if type(key) is str:
             self[key] = value
         else:
@@ -73,12 +73,14 @@ _RECONSTRUCTORS = frozenset(
 
 
 class SafeUnpickler:
-    """Reads one pickle from `data`, starting at `start`.
+    """A reader of one pickle. After `load()`, `position` is the index of the byte after the pickle.
 
-    constructors: what the calls of these dotted names do, given the arguments.
-    persistent_load: turns a persistent id (any value the machine can hold) into a value.
-    max_operations: opcodes, and items given to a dictionary at once, until the pickle is refused.
-    After `load()`, `position` is the index of the byte after the pickle.
+    Args:
+        data: what holds it.
+        start: where in `data` it begins.
+        constructors: what the calls of these dotted names do, given the arguments.
+        persistent_load: turns a persistent id (any value the machine can hold) into a value.
+        max_operations: opcodes, and items given to a dictionary at once, until the pickle is refused.
     """
 
     def __init__(
@@ -99,7 +101,11 @@ class SafeUnpickler:
         self._memo: dict[int, Any] = {}
 
     def load(self) -> Any:
-        """The pickled value. Raises CheckpointFault (PickleTruncated when the bytes end too early)."""
+        """Read the pickled value.
+
+        Raises:
+            CheckpointFault: it is refused (PickleTruncated when the bytes end too early).
+        """
         try:
             while True:
                 self._charge(1)
@@ -319,7 +325,7 @@ class SafeUnpickler:
         return name
 
     def _call(self, function: object, arguments: object) -> None:
-        """Pushes what stands for `function(*arguments)`, or refuses."""
+        """Push what stands for `function(*arguments)`, or refuse."""
         if type(arguments) is not tuple:
             raise CheckpointFault(f"is damaged: its pickle calls {describe(function)} on {describe(arguments)}")
         dotted = f"{function.module}.{function.qualified}" if isinstance(function, Name) else ""
@@ -385,7 +391,7 @@ class SafeUnpickler:
 
 
 def describe(value: object) -> str:
-    """What a value of the machine is, in words for an error message."""
+    """Say in words what a value of the machine is, for an error message."""
     if isinstance(value, Name):
         return str(value)
     if isinstance(value, Placeholder):

@@ -57,8 +57,11 @@ class _BoundedReads(io.RawIOBase):
 class ZipCheckpoint:
     """One archive, opened and its directory checked; the pickle and the storages are read on demand.
 
-    stream: the file, kept open by the caller. file_bytes: its size.
-    Raises CheckpointFault from every method.
+    Every method raises CheckpointFault.
+
+    Args:
+        stream: the file, kept open by the caller.
+        file_bytes: its size.
     """
 
     def __init__(self, stream: BinaryIO, file_bytes: int, limits: Limits) -> None:
@@ -142,7 +145,7 @@ class ZipCheckpoint:
             ) from error
 
     def load(self) -> object:
-        """The pickled object, tensors as TensorRef."""
+        """Read the pickled object, tensors as TensorRef."""
         data = self._read(self._entries[self._root + "data.pkl"], self._limits.pickle_bytes)
         return SafeUnpickler(data, CONSTRUCTORS, self._declare, self._limits.pickle_operations).load()
 
@@ -161,7 +164,7 @@ class ZipCheckpoint:
         return f"{self._root}data/{storage.key}"
 
     def read_storage(self, storage: StorageRef) -> torch.Tensor:
-        """The bytes of a storage, uint8 [nbytes]."""
+        """Read the bytes of a storage: uint8 [nbytes]."""
         entry = self._entries[self._entry_name(storage)]
         self._check(entry, self._limits.state_bytes)
         raw = torch.empty(storage.nbytes, dtype=torch.uint8)

@@ -46,7 +46,7 @@ enum OrtCustomOpInputOutputCharacteristic { INPUT_OUTPUT_REQUIRED = 0, INPUT_OUT
 
 enum OrtMemType { OrtMemTypeDefault = 0 };
 
-// The table itself: `entry[i]` is cast to the signature of position i by the accessors in ort_api.hpp.
+// The table itself: `entry[i]` is cast to the signature of position i by `OrtEntry` below.
 struct OrtApi {
   void (*entry[275])(void);
 };
