@@ -124,6 +124,11 @@ def test_pieces_from_packed_data_to_a_checkpoint_and_back(
     assert piece.main([*common, *first, "--minutes", "0.05"]) == ConfigError.exit_code
 
 
+def test_recipes_of_the_package_are_read() -> None:
+    paths = list((Path(piece.__file__).parent / "recipes").glob("*.json"))
+    assert paths and all(piece.read_recipe(path) for path in paths)
+
+
 def test_what_was_compiled_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path, given = tmp_path / "compiled.bin", []
     monkeypatch.setattr(torch.compiler, "save_cache_artifacts", lambda: (b"kernels", None))
