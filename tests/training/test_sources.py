@@ -60,8 +60,15 @@ def make_sources(root: Path) -> Path:
         noise = generator.normal(0, 6, (*labels.shape, 3))
         cv2.imwrite(str(folder / f"images/{name}.png"), np.clip(colours[labels] + noise, 0, 255).astype(np.uint8))
         cv2.imwrite(str(folder / f"labels/{name}_0.png"), labels)
-        entries.append({"id": name, "image": f"images/{name}.png", "labels": [f"labels/{name}_0.png"],
-                        "source": source, "split": split})
+        entries.append(
+            {
+                "id": name,
+                "image": f"images/{name}.png",
+                "labels": [f"labels/{name}_0.png"],
+                "source": source,
+                "split": split,
+            }
+        )
     (folder / "index.json").write_text(json.dumps(entries))
     return folder
 
