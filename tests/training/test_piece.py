@@ -25,9 +25,7 @@ from support.training_folder import make_folder
 from support.training_run import CPU, make_trainer, small_values
 
 
-def test_a_piece_ends_in_time_and_the_schedule_with_the_last(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_piece_ends_in_time_and_the_schedule_with_the_last(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder, clock = make_folder(tmp_path), [100.0]
     trainer = make_trainer(folder, tmp_path / "run", 0)
     monkeypatch.setattr(time, "monotonic", lambda: clock[0])
@@ -101,10 +99,36 @@ def test_pieces_from_packed_data_to_a_checkpoint_and_back(
     config.write_text(json.dumps(small_values()))
     recipe = tmp_path / "recipe.json"
     stages = [{"share": 1.0, "size": 64, "images": 2}]
-    recipe.write_text(json.dumps({"stages": stages, "gradient_rounds": 1, "first_rounds": 1, "last_rounds": 2,
-                                  "held_out": 0.0, "store_side": 96}))
-    common = ["--config", str(config), "--recipe", str(recipe), "--device", "cpu", "--precision", "fp32",
-              "--compile", "no", "--workers", "1", "--out", str(out), "--reserve", "0"]
+    recipe.write_text(
+        json.dumps(
+            {
+                "stages": stages,
+                "gradient_rounds": 1,
+                "first_rounds": 1,
+                "last_rounds": 2,
+                "held_out": 0.0,
+                "store_side": 96,
+            }
+        )
+    )
+    common = [
+        "--config",
+        str(config),
+        "--recipe",
+        str(recipe),
+        "--device",
+        "cpu",
+        "--precision",
+        "fp32",
+        "--compile",
+        "no",
+        "--workers",
+        "1",
+        "--out",
+        str(out),
+        "--reserve",
+        "0",
+    ]
     shards = [str(packed / f"shard_{number}.zip") for number in (1, 2)]
     first = ["--data", str(tmp_path / "a"), "--run", str(tmp_path / "run_a"), "--shards", shards[0]]
     assert piece.main([*common, *first, "--minutes", "0.05", "--later-minutes", "0.05"]) == 0
@@ -123,6 +147,11 @@ def test_pieces_from_packed_data_to_a_checkpoint_and_back(
     assert piece.main([*common, *first, "--minutes", "0.05"]) == ArgumentError.exit_code
     config.write_text(json.dumps({**small_values(), "geometry": {"mode": "fit", "size": 64, "size_divisor": 1}}))
     assert piece.main([*common, *first, "--minutes", "0.05"]) == ConfigError.exit_code
+
+
+def test_recipes_of_the_package_are_read() -> None:
+    paths = list((Path(piece.__file__).parent / "recipes").glob("*.json"))
+    assert paths and all(piece.read_recipe(path) for path in paths)
 
 
 def test_what_was_compiled_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
