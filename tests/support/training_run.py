@@ -16,8 +16,8 @@ from inter2former_onnx.training.trainer import RunSettings, Trainer
 CPU = torch.device("cpu")
 
 
-def small_values() -> dict[str, object]:
-    """The tiny preset's structure at a fraction of its size."""
+def small_values(size: int = 64) -> dict[str, object]:
+    """Give the tiny preset's structure a fraction of its size, for `size` x `size` pixels."""
     values = load_config("tiny").to_dict()
     values["backbone"].update(
         depth=2,
@@ -32,7 +32,7 @@ def small_values() -> dict[str, object]:
     values["edge_detector"]["dims"] = [4, 4, 8, 32]
     values["neck"].update(embed_dim=32, ref_dims=[4, 8, 16, 32], num_heads=4, downscale=2)
     values["decode_head"]["embed_dim"] = 32
-    values["geometry"] = {"mode": "square", "size": 64, "size_divisor": 32}
+    values["geometry"] = {"mode": "square", "size": size, "size_divisor": 32}
     return values
 
 
