@@ -15,7 +15,7 @@ from support.ops.oracles import prompt as oracles
 
 
 def label_map(rng: np.random.Generator, h: int, w: int, discs: int, radii: tuple[int, int]) -> NDArray[np.uint8]:
-    """Draw h x w tokens of one label with discs of others on it, as clicks and predictions leave them; radii: half open."""
+    """Draw h x w tokens of one label with discs of others, as clicks and predictions leave them; radii: half open."""
     labels = np.full((16 * h, 16 * w), rng.integers(5), np.uint8)
     y, x = np.mgrid[: 16 * h, : 16 * w]
     for _ in range(discs):
