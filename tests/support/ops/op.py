@@ -15,7 +15,7 @@ Make = Callable[[np.random.Generator], Case]
 
 @dataclass(frozen=True)
 class Op:
-    """The other forms of an op, and inputs for it.
+    """Hold the other forms of an op, and what makes inputs for it.
 
     Attributes:
         torch_form: the function of `inter2former_onnx.models`; its arguments are the op's inputs and attributes.
