@@ -90,7 +90,8 @@ class EdgeTaps final : public Kernel {
     const Scratch shared({bytes_of<float>(row_floats)});
     float* biases = shared.part<float>(0);  // of a whole row
     repeat(bias, out, row_floats, biases);
-    const Run run = {x, height.value, width.value, c.value, out, stride_, linear, biases, terms, rows, columns, corners};
+    const Run run = {x,      height.value, width.value, c.value, out,     stride_,
+                     linear, biases,       terms,       rows,    columns, corners};
     context.parallel_for(ceil_div(height.value, kRowsOfTask), [&](int64_t task) {
       const int64_t first = task * kRowsOfTask;
       run.strip(first, min_of(first + kRowsOfTask, height.value));
@@ -167,7 +168,7 @@ class EdgeTaps final : public Kernel {
 
     // The products of row y of the map; zeros for a row outside it.
     void multiply(int64_t y, const TapRow& row) const {
-      const int64_t o = out;  // by value for the epilogue
+      const int64_t o = out;
       const int64_t tap_floats = row.tap_floats();
       if (y < 0 || y >= height) {
         memset(row.data, 0, static_cast<size_t>(bytes_of<float>(kTaps * tap_floats)));

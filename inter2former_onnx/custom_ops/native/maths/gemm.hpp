@@ -44,7 +44,8 @@ I2F_INLINE void add_outer_product(Vec (&c)[R][V], const float* a, int64_t row_st
 }
 
 // R rows by V vectors of C, kept in registers and then handed to epilogue(row, column, c) as Vec (&c)[R][V]. A function
-// of its own: all registers are its.
+// of its own: all registers are its. The walk comes by reference: copied for every block, it costs some per cent where
+// k is small.
 template <int R, int V, class Walk, class Epilogue>
 I2F_NOINLINE void gemm_block(const float* a, const Walk& walk, const float* panel, int64_t row, int64_t column,
                              const Epilogue& epilogue) {
@@ -86,8 +87,8 @@ I2F_INLINE void gemm_vectors(const float* a, const Walk& walk, int64_t m, const 
   }
 }
 
-// All rows of A against the panel of columns `column` ... A panel with few columns left costs only the vectors that hold
-// them.
+// All rows of A against the panel that begins with column `column`. One with few columns left costs only the vectors
+// that hold them.
 template <class Walk, class Epilogue>
 I2F_INLINE void gemm_panel(const float* a, const Walk& walk, int64_t m, const float* panel, int64_t column, int64_t n,
                            const Epilogue& epilogue) {

@@ -87,7 +87,7 @@ struct GroupNorm {
 
 // `scale` and `shift` have room for `channels` floats; x holds n > 0 values.
 inline GroupNorm group_norm(const Context& context, const float* x, int64_t n, const float* weight, const float* bias,
-                          int64_t channels, float epsilon, float* scale, float* shift) {
+                            int64_t channels, float epsilon, float* scale, float* shift) {
   const Moments moments = crop_moments(context, x, n);
   const double variance = moments.squares / static_cast<double>(n) + static_cast<double>(epsilon);
   const double factor = 1.0 / ::sqrt(variance);

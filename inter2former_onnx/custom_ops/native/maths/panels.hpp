@@ -1,7 +1,7 @@
 // The right-hand sides of matrix products, B [k, n], packed into panels: what the micro-kernels read from end to end.
 //
-// A panel is kPanel neighbouring columns, kGemmVectors vectors wide. Panel p holds, for each k, the columns p * kPanel ..
-// p * kPanel + kPanel - 1 one after the other, zero where there is no such column.
+// A panel is kPanel neighbouring columns, kGemmVectors vectors wide. Panel p holds, for each k, the columns
+// p * kPanel .. p * kPanel + kPanel - 1 one after the other, zero where there is no such column.
 #pragma once
 
 #include "native/simd/simd.hpp"

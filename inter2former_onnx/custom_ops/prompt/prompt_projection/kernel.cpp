@@ -120,7 +120,8 @@ class PromptProjection final : public Kernel {
         "input 'offset' holds (%lld, %lld), expected a place for a region of %lld x %lld tokens in a grid of "
         "%lld x %lld",
         static_cast<long long>(region.top), static_cast<long long>(region.left), static_cast<long long>(region.rows),
-        static_cast<long long>(region.columns), static_cast<long long>(grid.rows), static_cast<long long>(grid.columns));
+        static_cast<long long>(region.columns), static_cast<long long>(grid.rows),
+        static_cast<long long>(grid.columns));
   }
 
   // Normalised rows that wait for their product, and whose they are.
