@@ -16,8 +16,6 @@ const PortDefinition kInputs[kInputCount] = {{"qkv", Element::kFloat},    {"padd
                                              {"cos", Element::kFloat},    {"sin", Element::kFloat}};
 const PortDefinition kOutputs[] = {{"y", Element::kFloat}};
 
-constexpr float kLog2E = 1.44269504f;
-
 // One head of one window: where its tokens and tables are.
 struct Window {
   const float* qkv;  // of the head, column 0 of q

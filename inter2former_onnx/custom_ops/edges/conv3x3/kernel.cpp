@@ -1,6 +1,7 @@
 // Conv3x3: a convolution over a map as it lies, strip by strip.
 #include "native/ort/kernel.hpp"
 #include "native/maths/direct_conv.hpp"
+#include "native/maths/rows.hpp"
 
 namespace i2f {
 namespace I2F_ISA {
@@ -46,7 +47,7 @@ class Conv3x3 final : public Kernel {
     const int64_t padded_width = round_up(conv.width(), kPanel);
     const Scratch shared({bytes_of<float>(padded_width)});
     float* group_bias = shared.part<float>(0);
-    for (int64_t i = 0; i < padded_width; ++i) group_bias[i] = bias[i % out.value];
+    repeat(bias, out.value, padded_width, group_bias);
     const int64_t line = conv.columns_read(width) * in.value;
     const int64_t row_floats = width * out.value;
     context.parallel_for(ceil_div(height, kRowsOfTask), [&](int64_t task) {
@@ -55,24 +56,13 @@ class Conv3x3 final : public Kernel {
       const int64_t seen = (rows - 1) * stride_ + 3;
       const Scratch scratch({bytes_of<float>(seen * line)});
       float* patch = scratch.part<float>(0);
-      const int64_t used = min_of(w.value * in.value, line - in.value);
-      for (int64_t r = 0; r < seen; ++r) {
-        const int64_t from = first * stride_ + r - 1;
-        float* row = patch + r * line;
-        const bool inside = from >= 0 && from < h.value;
-        memset(row, 0, static_cast<size_t>(bytes_of<float>(inside ? in.value : line)));
-        if (!inside) continue;
-        memcpy(row + in.value, x + from * w.value * in.value, static_cast<size_t>(bytes_of<float>(used)));
-        memset(row + in.value + used, 0, static_cast<size_t>(bytes_of<float>(line - in.value - used)));
-      }
+      fill_patch(first * stride_ - 1, seen, h.value, w.value * in.value, in.value, line, patch,
+                 [&](int64_t row, int64_t count, float* to) {
+                   memcpy(to, x + row * w.value * in.value, static_cast<size_t>(bytes_of<float>(count)));
+                 });
       float* to = y + first * row_floats;
       convolve(conv, patch, line, rows, width, [=](int64_t row, int64_t at, int64_t column, int64_t lanes, Vec value) {
-        const Vec sum = value + load(group_bias + column);
-        if (lanes == kLanes) {
-          store(to + row * row_floats + at, sum);
-        } else {
-          store_n(to + row * row_floats + at, sum, lanes);
-        }
+        store_up_to(to + row * row_floats + at, value + load(group_bias + column), lanes);
       });
     });
   }

@@ -1,9 +1,9 @@
 // QuantNormMlp: LayerNorm, linear, GELU, linear and residual for a tile of tokens at a time, both linear layers in
 // bytes. The hidden layer exists for one tile only.
 #include "native/ort/kernel.hpp"
-#include "native/maths/gelu.hpp"
+#include "linear/normalised.hpp"
+#include "native/maths/activations.hpp"
 #include "native/maths/int8_weights.hpp"
-#include "native/maths/layer_norm.hpp"
 
 namespace i2f {
 namespace I2F_ISA {
@@ -46,6 +46,7 @@ class QuantNormMlp final : public Kernel {
     const PackedInt8& second = second_.get(weight2, scale2, bias2, c.value, h.value, &local2);
 
     const int64_t channels = c.value;
+    const LayerNorm norm = {norm_weight, norm_bias, epsilon_, channels};
     const int64_t width = h.value;
     context.parallel_for(ceil_div(n.value, kTile), [&](int64_t task) {
       const int64_t begin = task * kTile;
@@ -57,16 +58,11 @@ class QuantNormMlp final : public Kernel {
       const QuantisedRows rows = {scratch.part<unsigned char>(0), scratch.part<float>(1), scratch.part<float>(2)};
       float* normal = scratch.part<float>(3);
       float* hidden = scratch.part<float>(4);
-      for (int64_t i = 0; i < count; ++i) {
-        layer_norm(x + (begin + i) * channels, norm_weight, norm_bias, epsilon_, channels, normal);
-        quantise_row(normal, i, first, rows);
-      }
-      clear_rows(count, first, rows);
+      normalise_and_quantise(norm, x + begin * channels, count, normal, first, rows);
       int8_gemm(rows, count, first, [=](int64_t row, int64_t column, Vec value) {
         store_columns(hidden + row * width, column, width, gelu(value));
       });
-      for (int64_t i = 0; i < count; ++i) quantise_row(hidden + i * width, i, second, rows);
-      clear_rows(count, second, rows);
+      quantise_rows(hidden, count, second, rows);
       int8_gemm(rows, count, second, Int8AddTo{x + begin * channels, y + begin * channels, channels});
     });
   }

@@ -39,8 +39,7 @@ class QuantResidualProjection final : public Kernel {
       const int64_t count = min_of(kTile, n.value - first);
       const Scratch scratch({QuantisedRows::bytes(linear, count), bytes_of<float>(kTile), bytes_of<float>(kTile)});
       const QuantisedRows rows = {scratch.part<unsigned char>(0), scratch.part<float>(1), scratch.part<float>(2)};
-      for (int64_t i = 0; i < count; ++i) quantise_row(x + (first + i) * c.value, i, linear, rows);
-      clear_rows(count, linear, rows);
+      quantise_rows(x + first * c.value, count, linear, rows);
       int8_gemm(rows, count, linear, Int8AddTo{residual + first * width, y + first * width, width});
     });
   }

@@ -3,8 +3,10 @@
 #include "native/ort/kernel.hpp"
 #include "native/maths/gemm.hpp"
 #include "native/maths/layer_norm.hpp"
+#include "native/maths/linear_weights.hpp"
 #include "native/memory.hpp"
 #include "native/maths/rows.hpp"
+#include "native/maths/token_grid.hpp"
 
 namespace i2f {
 namespace I2F_ISA {
@@ -58,17 +60,8 @@ class PromptProjection final : public Kernel {
     const float* background_qkv = context.f32(kBackgroundQkv, {&n, &p});
     const float* unclicked_qkv = context.f32(kUnclickedQkv, {&n, &p});
     const int64_t* changed = context.i64(kChanged, {&s});
-    const int64_t top = offset[0];
-    const int64_t left = offset[1];
-    // Written so that no sum can overflow.
-    if (top < 0 || left < 0 || rh.value > h.value || rw.value > w.value || top > h.value - rh.value ||
-        left > w.value - rw.value) {
-      context.fail(
-          "input 'offset' holds (%lld, %lld), expected a place for a region of %lld x %lld tokens in a grid of "
-          "%lld x %lld",
-          static_cast<long long>(top), static_cast<long long>(left), static_cast<long long>(rh.value),
-          static_cast<long long>(rw.value), static_cast<long long>(h.value), static_cast<long long>(w.value));
-    }
+    const Region region = {offset[0], offset[1], rh.value, rw.value};
+    check_region(context, region, {h.value, w.value});
     context.check_ascending(kChanged, changed, s.value, tokens);
     float* x = context.f32_output(0, {tokens, c.value});
     float* qkv = context.f32_output(1, {tokens, p.value});
@@ -88,12 +81,12 @@ class PromptProjection final : public Kernel {
       };
       int64_t next = first_at_least(changed, s.value, task * kTask);
       for (int64_t token = task * kTask; token < last; ++token) {
-        const int64_t row = token / columns - top;
-        const int64_t column = token % columns - left;
-        const bool inside = row >= 0 && row < rh.value && column >= 0 && column < rw.value;
+        const int64_t row = token / columns - region.top;
+        const int64_t column = token % columns - region.left;
+        const bool inside = row >= 0 && row < region.rows && column >= 0 && column < region.columns;
         const bool is_changed = next < s.value && changed[next] == token;
         if (is_changed) ++next;
-        const float* added = inside ? prompt + (row * rw.value + column) * channels : background;
+        const float* added = inside ? prompt + (row * region.columns + column) * channels : background;
         float* sum = x + token * channels;
         add_rows(embed + token * channels, added, channels, sum);
         if (inside && is_changed) {
@@ -109,6 +102,28 @@ class PromptProjection final : public Kernel {
   }
 
  private:
+  // The tokens that the prompt covers.
+  struct Region {
+    int64_t top;
+    int64_t left;
+    int64_t rows;
+    int64_t columns;
+  };
+
+  static void check_region(const Context& context, const Region& region, const Grid& grid) {
+    // Written so that no sum can overflow.
+    const bool fits = region.top >= 0 && region.left >= 0 && region.rows <= grid.rows &&
+                      region.columns <= grid.columns && region.top <= grid.rows - region.rows &&
+                      region.left <= grid.columns - region.columns;
+    if (fits) return;
+    context.fail(
+        "input 'offset' holds (%lld, %lld), expected a place for a region of %lld x %lld tokens in a grid of "
+        "%lld x %lld",
+        static_cast<long long>(region.top), static_cast<long long>(region.left), static_cast<long long>(region.rows),
+        static_cast<long long>(region.columns), static_cast<long long>(grid.rows),
+        static_cast<long long>(grid.columns));
+  }
+
   // Normalised rows that wait for their product, and whose they are.
   struct Tile {
     float* normal;

@@ -74,8 +74,9 @@ class LocalUpsample2x final : public Kernel {
     if (!constant_) local = TapWeights(weight, out.value, in.value);
     const TapWeights& weights = constant_ ? weights_ : local;
     const Scratch scratch({bytes_of<float>(in.value), bytes_of<float>(in.value)});
-    const CropNorm norm = crop_norm(context, x, height.value * width.value * in.value, norm_weight, norm_bias, in.value,
-                                    epsilon_, scratch.part<float>(0), scratch.part<float>(1));
+    const GroupNorm norm =
+        group_norm(context, x, height.value * width.value * in.value, norm_weight, norm_bias, in.value, epsilon_,
+                   scratch.part<float>(0), scratch.part<float>(1));
     const int64_t blocks = layout.row_blocks();
     context.parallel_for(blocks * layout.groups, [&](int64_t task) {
       const int64_t group = task % layout.groups;
