@@ -6,13 +6,14 @@ import signal
 import socket
 import threading
 import webbrowser
+from collections.abc import Sequence
 from pathlib import Path
 
 import uvicorn
 
 from ..errors import ArgumentError
 from .app import build_app
-from .guard import Guard, new_token
+from .guard import Guard, Origin, new_token
 from .workspace import Workspace
 
 LOOPBACK = "127.0.0.1"
@@ -52,7 +53,9 @@ def is_loopback(host: str) -> bool:
     return host.strip("[]") in ("localhost", "::1") or host.startswith("127.")
 
 
-def serve(workspace: Workspace, listening: socket.socket, host: str, browser: bool) -> None:
+def serve(
+    workspace: Workspace, listening: socket.socket, host: str, browser: bool, allowed: Sequence[Origin] = ()
+) -> None:
     """Serve the page until the process is interrupted or told to end; everything is saved when this returns.
 
     Args:
@@ -60,6 +63,7 @@ def serve(workspace: Workspace, listening: socket.socket, host: str, browser: bo
         listening: from `bind`.
         host: the name that it was made for.
         browser: whether to open the page in the default browser.
+        allowed: origins under which proxies, tunnels and mapped ports lead here.
 
     Raises:
         Inter2FormerError: the last changes could not be saved.
@@ -70,7 +74,7 @@ def serve(workspace: Workspace, listening: socket.socket, host: str, browser: bo
     shown = f"[{shown}]" if ":" in shown else shown
     address = f"http://{shown}:{port}/?token={token}"
     config = uvicorn.Config(
-        Guard(build_app(workspace), token, port, host),
+        Guard(build_app(workspace), token, port, host, allowed),
         log_level="critical",
         access_log=False,
         ws="none",
@@ -91,6 +95,8 @@ def serve(workspace: Workspace, listening: socket.socket, host: str, browser: bo
                 f"in {workspace.gallery.root} and can change their annotations; nothing that travels is encrypted."
             )
         print("Ctrl+C ends it; everything is saved as you work.")
+        for origin in allowed:
+            print(f"through {origin.text}, add /?token={token} to the address that leads here")
         print(f"open {address}", flush=True)
         if browser:
             _open_when_ready(server, address)

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from ..errors import AnnotationError
+from ..errors import AnnotationError, ArgumentError
 from .arguments import add_engine_arguments
+
+if TYPE_CHECKING:
+    from ..annotate.guard import Origin
 
 HELP = "a page to click on: photographs -> COCO annotations"
 
@@ -42,6 +46,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="listen for other machines too: whoever knows the printed address can see the pictures and change "
         "annotations, and nothing is encrypted (default: 127.0.0.1, this machine only)",
     )
+    parser.add_argument(
+        "--allow-origin",
+        type=_origin,
+        action="append",
+        default=[],
+        metavar="URL",
+        help="answer under another name or port too, such as http://localhost:9000 or https://hub.example.org: that of "
+        "your proxy, ssh tunnel or mapped port (may be given again)",
+    )
     parser.add_argument("--no-browser", action="store_true", help="print the page's address, do not open it")
 
 
@@ -68,7 +81,7 @@ def run(args: argparse.Namespace) -> int:
     print(f"{len(gallery.photos)} pictures in {gallery.root}; annotations in {workspace.out}")
     if "random_weights" in segmenter.manifest.source:
         print("this bundle holds random weights: the page works, the masks mean nothing")
-    serve(workspace, listening, args.host, browser=not args.no_browser)
+    serve(workspace, listening, args.host, browser=not args.no_browser, allowed=args.allow_origin)
     objects, pictures, folder = annotation_count(workspace)
     print(f"{objects} objects in {pictures} pictures: {folder / 'coco.json'}" if objects else "nothing is annotated")
     return 0
@@ -88,6 +101,15 @@ def _port(text: str) -> int:
     if not text.isdecimal() or not 0 < int(text) < 1 << 16:
         raise argparse.ArgumentTypeError(f"{text!r} is not a port number from 1 to 65535")
     return int(text)
+
+
+def _origin(text: str) -> Origin:
+    from ..annotate.guard import parse_origin
+
+    try:
+        return parse_origin(text.removesuffix("/"))
+    except ArgumentError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
 
 
 def _names(text: str) -> list[str]:

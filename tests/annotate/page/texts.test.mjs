@@ -7,8 +7,11 @@ import { arrow } from "../../../inter2former_onnx/annotate/page/classes.js";
 import { encodingText } from "../../../inter2former_onnx/annotate/page/encoding.js";
 import { chord, chords } from "../../../inter2former_onnx/annotate/page/keyboard.js";
 import { shareText } from "../../../inter2former_onnx/annotate/page/objects.js";
+import { helpLines } from "../../../inter2former_onnx/annotate/page/help.js";
+import { pictureProblem } from "../../../inter2former_onnx/annotate/page/pictures.js";
 import { hintText, latencyText, savedText } from "../../../inter2former_onnx/annotate/page/status.js";
-import { pictureTitle } from "../../../inter2former_onnx/annotate/page/strip.js";
+import { inSight, pictureTitle } from "../../../inter2former_onnx/annotate/page/strip.js";
+import { counted } from "../../../inter2former_onnx/annotate/page/words.js";
 import { object, storeWith } from "./support.mjs";
 
 test("whether everything is saved", () => {
@@ -52,6 +55,38 @@ test("how far a picture is", () => {
   assert.equal(pictureTitle({ name: "a.png", objects: 0, done: false }), "a.png: no objects");
   assert.equal(pictureTitle({ name: "a.png", objects: 2, done: false }), "a.png: 2 objects");
   assert.equal(pictureTitle({ name: "a.png", objects: 2, done: true }), "a.png: done");
+});
+
+test("one thing is not several", () => {
+  assert.deepEqual([0, 1, 2].map((count) => counted(count, "picture")), ["0 pictures", "1 picture", "2 pictures"]);
+  assert.equal(pictureTitle({ name: "a.png", objects: 1, done: false }), "a.png: 1 object");
+});
+
+test("a photograph of another size is not the one that was annotated", () => {
+  const document = { width: 90, height: 70 };
+  assert.equal(pictureProblem("a.png", { naturalWidth: 90, naturalHeight: 70 }, document), "");
+  assert.equal(pictureProblem("a.png", { naturalWidth: 0, naturalHeight: 0 }, document), "a.png cannot be shown.");
+  assert.equal(
+    pictureProblem("a.png", { naturalWidth: 70, naturalHeight: 90 }, document),
+    "a.png: 70 x 90 pixels came, its annotations are for 90 x 70. Reload the page.",
+  );
+});
+
+test("of 20,000 thumbnails those in sight are drawn", () => {
+  assert.deepEqual(inSight(0, 980, 20000), [0, 14]);
+  assert.deepEqual(inSight(98 * 10000, 980, 20000), [9996, 10014]);
+  assert.deepEqual(inSight(98 * 19995, 980, 20000), [19991, 20000]);
+  assert.deepEqual(inSight(0, 980, 3), [0, 3]);
+  assert.deepEqual(inSight(98 * 50, 980, 3), [3, 3]); // scrolled beyond the end
+});
+
+test("gestures come first in the help where fingers are used, and the keys stay", () => {
+  const table = [{ keys: ["Click"], text: "add" }, { keys: ["Z"], text: "undo" }];
+  assert.deepEqual(helpLines(table, false), table);
+  const touch = helpLines(table, true);
+  assert.deepEqual(touch.slice(-2), table);
+  assert.deepEqual(touch[0].keys, ["Tap"]);
+  assert.ok(touch.some(({ keys }) => keys.includes("Pinch")));
 });
 
 test("how much of the picture an object covers", () => {
