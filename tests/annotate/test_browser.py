@@ -461,6 +461,22 @@ def test_a_photograph_of_another_size_is_not_drawn_on(browser: Any, command: Run
     window.close()
 
 
+def test_a_photograph_that_names_a_density_is_drawn_on(browser: Any, bundle: Path, tmp_path: Path) -> None:
+    """Browsers say that such a photograph has half its pixels."""
+    exif = Image.Exif()
+    exif.update({0x011A: 144.0, 0x011B: 144.0, 0x0128: 2})
+    exif.get_ifd(0x8769).update({0xA002: WIDTH // 2, 0xA003: HEIGHT // 2})
+    Image.new("RGB", (WIDTH, HEIGHT), (10, 200, 10)).save(tmp_path / "dense.jpg", exif=exif.tobytes())
+    with RunningCommand(tmp_path / "dense.jpg", "--bundle", bundle, "--threads", "1") as command:
+        window = Window(browser, command.address)
+        address = "api/images/0/picture"
+        natural = "async (src) => { const i = new Image(); i.src = src; await i.decode(); return i.naturalWidth; }"
+        assert window.page.evaluate(natural, address) == WIDTH // 2
+        window.click(80, 60)
+        wait_until(lambda: clicks(tmp_path) == [[[80, 60, 1]]], "saving")
+        window.close()
+
+
 def test_a_class_is_renamed_by_double_click(window: Window) -> None:
     page = window.page
     for button, name, keys in [(1, "bird", "Enter"), (0, "cow", "Enter"), (1, "bird", "Escape")]:

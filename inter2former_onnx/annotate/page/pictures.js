@@ -56,7 +56,8 @@ export class Pictures {
       const image = content.version === version ? first : await this.#load(index, content.version);
       if (turn !== this.#opening) return;
       store.pictures[index].version = content.version;
-      const problem = pictureProblem(name, image, content);
+      const problem = pictureProblem(name, await realSize(image), content);
+      if (turn !== this.#opening) return;
       if (problem) throw new Error(problem);
       painter.image = image;
       this.#view.show(content.width, content.height);
@@ -111,13 +112,25 @@ export class Pictures {
 /**
  * Say why a photograph is not the one that was annotated.
  * @param {string} name
- * @param {{naturalWidth: number, naturalHeight: number}} image
+ * @param {{width: number, height: number}} photograph  its size; 0 when it could not be had
  * @param {{width: number, height: number}} document  the size that its annotations are for
  * @returns {string}  nothing when it may be
  */
-export function pictureProblem(name, { naturalWidth, naturalHeight }, { width, height }) {
-  if (!naturalWidth) return `${name} cannot be shown.`;
-  if (naturalWidth === width && naturalHeight === height) return "";
-  const found = `${naturalWidth} x ${naturalHeight}`;
+export function pictureProblem(name, photograph, { width, height }) {
+  if (!photograph.width) return `${name} cannot be shown.`;
+  if (photograph.width === width && photograph.height === height) return "";
+  const found = `${photograph.width} x ${photograph.height}`;
   return `${name}: ${found} pixels came, its annotations are for ${width} x ${height}. Reload the page.`;
+}
+
+/**
+ * Count the pixels of an image. Its natural size may be another one: browsers divide it by a density that the file names.
+ * @param {HTMLImageElement} image
+ */
+async function realSize(image) {
+  if (!image.naturalWidth) return { width: 0, height: 0 };
+  const bitmap = await createImageBitmap(image);
+  const { width, height } = bitmap;
+  bitmap.close();
+  return { width, height };
 }

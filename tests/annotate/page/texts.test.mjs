@@ -64,10 +64,10 @@ test("one thing is not several", () => {
 
 test("a photograph of another size is not the one that was annotated", () => {
   const document = { width: 90, height: 70 };
-  assert.equal(pictureProblem("a.png", { naturalWidth: 90, naturalHeight: 70 }, document), "");
-  assert.equal(pictureProblem("a.png", { naturalWidth: 0, naturalHeight: 0 }, document), "a.png cannot be shown.");
+  assert.equal(pictureProblem("a.png", { width: 90, height: 70 }, document), "");
+  assert.equal(pictureProblem("a.png", { width: 0, height: 0 }, document), "a.png cannot be shown.");
   assert.equal(
-    pictureProblem("a.png", { naturalWidth: 70, naturalHeight: 90 }, document),
+    pictureProblem("a.png", { width: 70, height: 90 }, document),
     "a.png: 70 x 90 pixels came, its annotations are for 90 x 70. Reload the page.",
   );
 });
