@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from ..images import read_image, write_image
 from ..outputs import OutputFile
 from ..overlay import draw_overlay, side_by_side
+from ..picture_folder import RESULTS_FILE, results_file
 from ..progress import progress
 from ..runtime.click import Click
 from .methods import MethodSettings
@@ -43,6 +44,7 @@ def draw_worst(
     """
     place = folder / WORST_FOLDER
     place.mkdir(exist_ok=True)
+    (place / RESULTS_FILE).write_bytes(results_file("eval"))  # these are no photographs to annotate
     for old in place.glob(PICTURE_PATTERN):
         old.unlink()
     if not lines:
