@@ -74,6 +74,8 @@ def merge_conflicts(out: Path, pictures: Path) -> Merge:
         AnnotationError: `coco.json` cannot be read.
     """
     merge = Merge(coco.read(out, pictures, None))
+    if not (out / coco.FILE_NAME).exists():
+        merge.dataset.categories = {}  # no need of the default one
     for path in conflict_files(out):
         try:
             # What another bundle answered keeps its masks; without a coco.json the conflict file's bundle holds.
