@@ -114,6 +114,17 @@ def results_file(command: str, files: Iterable[str] = ()) -> bytes:
     return (json.dumps(content, ensure_ascii=False, indent=1) + "\n").encode("utf-8", "backslashreplace")
 
 
+def make_results_folder(folder: Path, command: str) -> None:
+    """Make a folder for results if it is missing; one that was there may be somebody's pictures, and stays unmarked.
+
+    Raises:
+        OSError: it cannot be made.
+    """
+    if not folder.is_dir():
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / RESULTS_FILE).write_bytes(results_file(command))
+
+
 def _is_link(path: Path) -> bool:
     is_junction = getattr(os.path, "isjunction", None)  # Windows, from Python 3.12 on
     return os.path.islink(path) or bool(is_junction is not None and is_junction(path))

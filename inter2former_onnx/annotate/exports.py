@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from ..errors import Inter2FormerError
 from . import coco_files
 from .dataset import FILE_NAME, POLYGON_FILE_NAME, Dataset, PictureRecord, path_between
-from .results import Names, ResultFolder, file_name, named, save
+from .results import ResultFolder, file_name, named, save
 from .rle import RLE
 
 KINDS = ("coco", "png", "labelme")
@@ -132,14 +132,14 @@ def export(kind: str, dataset: Dataset, out: Path, pictures: Path, without: Cont
         path = out / POLYGON_FILE_NAME
         failed = _tried(lambda: save(path, coco_files.polygon_file(dataset, pieces)), path)
         return Exported((out / FILE_NAME,) if failed else (out / FILE_NAME, path), 0, tuple(failed))
-    names = named(dataset)
+    named(dataset)
     before = _older_masks(dataset) if (out / FILE_NAME).is_file() else []
     folders = [MASKS, OBJECTS] if kind == "png" else [LABELME]
     results = {name: ResultFolder(out / name, before if name == MASKS else ()) for name in folders}
     chosen = [picture for picture in dataset.pictures.values() if picture.objects and picture.name not in without]
     wanted: dict[str, list[str]] = {folder: [] for folder in folders}
     for picture in chosen:
-        for folder, name, _ in _files(kind, picture, dataset, names, out, pictures):
+        for folder, name, _ in _files(kind, picture, dataset, out, pictures):
             wanted[folder].append(name)
     for folder, result in results.items():
         result.announce(wanted[folder])
@@ -147,7 +147,7 @@ def export(kind: str, dataset: Dataset, out: Path, pictures: Path, without: Cont
     failures: list[str] = []
     removed = 0
     for picture in chosen:
-        for folder, name, content in _files(kind, picture, dataset, names, out, pictures):
+        for folder, name, content in _files(kind, picture, dataset, out, pictures):
             path = out / folder / name
             failed = _tried(partial(_write, results[folder], name, content), path)
             failures += failed
@@ -165,7 +165,7 @@ def save_masks(out: Path, dataset: Dataset, changed: Container[str], known: bool
 
     Args:
         out: the annotation folder.
-        dataset: what is annotated.
+        dataset: what is annotated, all with names for their results (results.named).
         changed: names of pictures.
         known: whether the folder was annotated before this run.
 
@@ -175,9 +175,8 @@ def save_masks(out: Path, dataset: Dataset, changed: Container[str], known: bool
     Raises:
         Inter2FormerError: the list of the folder's files cannot be read or written.
     """
-    names = named(dataset)
     results = ResultFolder(out / MASKS, _older_masks(dataset) if known else ())
-    wanted = {mask_name(picture, names): picture for picture in dataset.pictures.values() if picture.objects}
+    wanted = {mask_name(picture): picture for picture in dataset.pictures.values() if picture.objects}
     now = {name: picture for name, picture in wanted.items() if picture.name in changed}
     results.announce(now)
     failures: list[str] = []
@@ -187,22 +186,22 @@ def save_masks(out: Path, dataset: Dataset, changed: Container[str], known: bool
     return failures + results.keep_only(wanted)[1]
 
 
-def mask_name(picture: PictureRecord, names: Names) -> str:
+def mask_name(picture: PictureRecord) -> str:
     """Name a picture's indexed PNG: its path from the folder of these."""
-    return file_name(names.base(picture.name), ".png")
+    return file_name(picture.files, ".png")
 
 
 def _files(
-    kind: str, picture: PictureRecord, dataset: Dataset, names: Names, out: Path, pictures: Path
+    kind: str, picture: PictureRecord, dataset: Dataset, out: Path, pictures: Path
 ) -> Iterator[tuple[str, str, Callable[[], bytes]]]:
     """List a picture's files: the folder, the name in it, and what makes the content."""
-    base = names.base(picture.name)
+    base = picture.files
     if kind == "labelme":
         name = file_name(base, ".json")
         image_path = path_between(pictures / picture.name, (out / LABELME / name).parent)
         yield LABELME, name, partial(labelme_json, picture, dataset.categories, image_path)
         return
-    yield MASKS, mask_name(picture, names), partial(indexed_png, picture)
+    yield MASKS, mask_name(picture), partial(indexed_png, picture)
     for number, annotation in enumerate(picture.objects, start=1):
         ending = f".{number:03d}.{_safe(dataset.categories[annotation.category])}.png"
         yield OBJECTS, file_name(base, ending), partial(object_png, annotation.mask)

@@ -12,6 +12,7 @@ import datetime
 import json
 import os
 import socket
+import stat
 import sys
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,8 @@ FILE_NAME = ".inter2former.lock"
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 _LOCKED_BYTE = 1 << 20  # on Windows: behind the content, which others are to read
 _MOST = 4096
+# A link is not followed: what it leads to would be written over.
+_FLAGS = os.O_RDWR | os.O_CREAT | getattr(os, "O_BINARY", 0) | getattr(os, "O_NOFOLLOW", 0)
 
 
 class FolderLock:
@@ -41,10 +44,12 @@ class FolderLock:
         self._path = folder / FILE_NAME
         while True:
             try:
-                stream = os.open(self._path, os.O_RDWR | os.O_CREAT | getattr(os, "O_BINARY", 0), 0o666)
+                stream = os.open(self._path, _FLAGS, 0o666)
             except OSError as error:
-                raise ArgumentError(f"--out {folder}: cannot write there ({error.strerror or error})") from error
+                raise ArgumentError(f"--out {folder}: cannot open {FILE_NAME} ({error.strerror or error})") from error
             try:
+                if not stat.S_ISREG(os.fstat(stream).st_mode):
+                    raise ArgumentError(f"--out {folder}: {FILE_NAME} is not a file, and no lock")
                 locked = _lock(stream)
                 holder = _read(stream)
                 if locked is False:

@@ -36,7 +36,7 @@ def save(path: Path, content: bytes) -> Path:
 
 def same_file_key(name: str) -> str:
     """Make what is equal for names that some file system takes for one: they may differ in case or composition."""
-    return unicodedata.normalize("NFC", name).casefold()
+    return name.lower() if name.isascii() else unicodedata.normalize("NFC", name).casefold()
 
 
 def file_name(base: str, ending: str) -> str:
@@ -46,6 +46,8 @@ def file_name(base: str, ending: str) -> str:
         base: the name, perhaps with folders.
         ending: with its dot.
     """
+    if len(base) - base.rfind("/") - 1 + len(ending) <= _MOST_BYTES // 4:
+        return f"{base}{ending}"  # whatever its letters
     path = PurePosixPath(base)
     if len(f"{path.name}{ending}".encode()) <= _MOST_BYTES:
         return f"{base}{ending}"
@@ -126,7 +128,7 @@ class ResultFolder:
         """
         self.folder = folder
         self._list = folder / RESULTS_FILE
-        self.is_new = not self._list.exists()
+        self.is_new = not self._list.is_file()
         found = [name for name in before if (folder / name).is_file()] if self.is_new else _read(self._list)
         self._files = {same_file_key(name): name for name in found}
         self._written = set() if self.is_new else set(found)
@@ -156,7 +158,7 @@ class ResultFolder:
         if key == RESULTS_FILE:
             raise Inter2FormerError(f"{path}: the name of this folder's list, so no picture's result can have it")
         if key not in self._files:
-            if not path.is_file() or path.read_bytes() != content:
+            if not path.is_file() or path.stat().st_size != len(content) or path.read_bytes() != content:
                 raise Inter2FormerError(
                     f"{path}: not written by `inter2former annotate`, so it is left as it is; move it away, or choose "
                     "another folder with --out"

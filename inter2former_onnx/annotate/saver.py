@@ -15,7 +15,7 @@ from . import coco_files
 from .conflicts import conflict_name
 from .dataset import FILE_NAME, POLYGON_FILE_NAME, Dataset, PictureRecord
 from .exports import save_masks
-from .results import save
+from .results import named, save
 
 Result = TypeVar("Result")
 
@@ -193,6 +193,7 @@ def save_now(out: Path, dataset: Dataset, changed: Iterable[str], missing: froze
     Raises:
         Inter2FormerError: it cannot be written.
     """
+    named(dataset)
     saver = Saver(out, lambda: dataset, lambda problem: None, lambda: missing)
     saver.touch()
     for name in changed:

@@ -113,8 +113,21 @@ def test_many_at_once_get_it_one_by_one(tmp_path: Path) -> None:
 
 
 def test_where_nothing_can_be_written(tmp_path: Path) -> None:
-    with pytest.raises(ArgumentError, match="--out .*cannot write there"):
+    with pytest.raises(ArgumentError, match="--out .*cannot open"):
         FolderLock(tmp_path / "missing")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="has neither there")
+def test_what_is_no_lock_file_is_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "precious").write_text("precious")
+    (tmp_path / FILE_NAME).symlink_to(tmp_path / "precious")
+    with pytest.raises(ArgumentError, match=FILE_NAME):
+        FolderLock(tmp_path)
+    assert (tmp_path / "precious").read_text() == "precious"
+    (tmp_path / FILE_NAME).unlink()
+    os.mkfifo(tmp_path / FILE_NAME)
+    with pytest.raises(ArgumentError, match="not a file"):
+        FolderLock(tmp_path)
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such signals")
