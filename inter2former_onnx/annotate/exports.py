@@ -133,7 +133,7 @@ def export(kind: str, dataset: Dataset, out: Path, pictures: Path, without: Cont
         failed = _tried(lambda: save(path, coco_files.polygon_file(dataset, pieces)), path)
         return Exported((out / FILE_NAME,) if failed else (out / FILE_NAME, path), 0, tuple(failed))
     named(dataset)
-    before = _older_masks(dataset) if (out / FILE_NAME).is_file() else []
+    before = _older_masks(dataset) if (out / FILE_NAME).is_file() else ()
     folders = [MASKS, OBJECTS] if kind == "png" else [LABELME]
     results = {name: ResultFolder(out / name, before if name == MASKS else ()) for name in folders}
     chosen = [picture for picture in dataset.pictures.values() if picture.objects and picture.name not in without]
@@ -222,10 +222,10 @@ def _tried(function: Callable[[], object], path: Path) -> list[str]:
     return []
 
 
-def _older_masks(dataset: Dataset) -> list[str]:
+def _older_masks(dataset: Dataset) -> Iterator[str]:
     """Name the PNGs as versions did that kept no list of them."""
-    stems = [PurePosixPath(name).with_suffix("").as_posix() for name in dataset.pictures]
-    return [f"{name}.png" for name in (*dataset.pictures, *stems)]
+    for name in dataset.pictures:
+        yield from (f"{name}.png", f"{PurePosixPath(name).with_suffix('').as_posix()}.png")
 
 
 def _safe(name: str) -> str:

@@ -107,6 +107,8 @@ export {};
  * @property {string} folder
  * @property {string} out  folder of the files
  * @property {Picture[]} pictures
+ * @property {Picture[]} missing  annotated ones whose files are not there
+ * @property {string[]} notices  what a person should know at the start, a line each
  * @property {Category[]} classes
  * @property {Colour[]} colours  of objects, in turn
  * @property {boolean} random_weights  whether the masks mean nothing
