@@ -20,7 +20,9 @@ from .wording import counted, listed
 
 # In a folder of results: says whose they are and, where results come and go, lists them.
 RESULTS_FILE = ".inter2former.json"
-# In the COCO file of an annotation folder, near its beginning.
+# Folders of results beside the COCO file of an annotation folder, which says so at its beginning. Older versions marked
+# none.
+ANNOTATION_FOLDERS = ("masks", "objects", "labelme")
 COCO_FILE, COCO_DESCRIPTION = "coco.json", "annotated with inter2former annotate"
 _BEGINNING = 200
 
@@ -93,11 +95,13 @@ def find_pictures(folder: Path, without: Path | None = None) -> PictureFolder:
 
 
 def is_results_folder(folder: Path) -> bool:
-    """Tell whether a folder holds results of this program: masks, annotations, drawings."""
+    """Tell whether a folder holds results of this program: masks, drawings. Photographs beside a COCO file are none."""
     if os.path.isfile(folder / RESULTS_FILE):
         return True
+    if folder.name not in ANNOTATION_FOLDERS:
+        return False
     try:
-        with open(folder / COCO_FILE, "rb") as stream:
+        with open(folder.parent / COCO_FILE, "rb") as stream:
             return COCO_DESCRIPTION.encode() in stream.read(_BEGINNING)
     except OSError:
         return False

@@ -44,18 +44,19 @@ def test_links(tmp_path: Path) -> None:
 
 def test_own_results_are_no_pictures(tmp_path: Path) -> None:
     touch(tmp_path / "a.png")
-    for name in ("first", "second/masks"):
+    for name in ("first/masks", "second/other"):
         touch(tmp_path / name / "m.png")
     (tmp_path / "first" / "coco.json").write_text(
         '{\n "info": {\n  "description": "annotated with inter2former annotate"'
     )
-    (tmp_path / "second" / "masks" / RESULTS_FILE).write_bytes(results_file("annotate", ["m.png"]))
-    touch(tmp_path / "theirs" / "b.png", tmp_path / "theirs" / "coco.json")
+    touch(tmp_path / "first" / "photograph.png")  # the COCO file lies beside it
+    (tmp_path / "second" / "other" / RESULTS_FILE).write_bytes(results_file("annotate", ["m.png"]))
+    touch(tmp_path / "theirs" / "masks" / "b.png", tmp_path / "theirs" / "coco.json")
     found = find_pictures(tmp_path)
-    assert found.names == ("a.png", "theirs/b.png")
-    assert found.left_out == ("2 folders of this program's results left out: first, second/masks",)
-    assert is_results_folder(tmp_path / "first") and not is_results_folder(tmp_path / "theirs")
-    assert find_pictures(tmp_path / "second" / "masks").names == ()
+    assert found.names == ("a.png", "first/photograph.png", "theirs/masks/b.png")
+    assert found.left_out == ("2 folders of this program's results left out: first/masks, second/other",)
+    assert is_results_folder(tmp_path / "first" / "masks") and not is_results_folder(tmp_path / "first")
+    assert find_pictures(tmp_path / "second" / "other").names == ()
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="other systems refuse such names")

@@ -14,13 +14,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import Inter2FormerError
+from ..picture_folder import ANNOTATION_FOLDERS
 from . import coco_files
 from .dataset import FILE_NAME, POLYGON_FILE_NAME, Dataset, PictureRecord, path_between
 from .results import ResultFolder, file_name, named, save
 from .rle import RLE
 
 KINDS = ("coco", "png", "labelme")
-MASKS, OBJECTS, LABELME = "masks", "objects", "labelme"
+MASKS, OBJECTS, LABELME = ANNOTATION_FOLDERS
 _LABELME_VERSION = "5.5.0"
 
 # The page's colours too, which /api/state tells it, in the order in which objects get them.

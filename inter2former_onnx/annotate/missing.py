@@ -92,6 +92,14 @@ def attach_missing(dataset: Dataset, gallery: Gallery, wanted: Sequence[str] = (
             f"{counted(len(left), 'annotated picture')} missing: {listed(left)}; the annotations are kept, and exports "
             "leave them out (--attach OLD=NEW gives them to another file)"
         )
+    offered = {photo.name for photo in gallery.photos}
+    records = dataset.pictures.values() if gallery.is_whole else ()
+    passed = sorted(r.name for r in records if _is_annotated(r) and r.name not in offered and r.name not in left)
+    if passed:
+        lines.append(
+            f"{counted(len(passed), 'annotated picture')} no longer among the pictures of this folder: "
+            f"{listed(passed)}; the annotations are kept"
+        )
     return Attached(tuple(names), tuple(lines))
 
 

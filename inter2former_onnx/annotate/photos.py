@@ -156,6 +156,7 @@ class Gallery:
     root: Path
     photos: tuple[Photo, ...] = field(repr=False)
     left_out: tuple[str, ...] = ()  # what could have been meant and is not among them, a line for each reason
+    is_whole: bool = True  # these are all pictures of `root`
 
     @classmethod
     def open(cls, path: Path, without: Path | None = None) -> Gallery:
@@ -176,7 +177,7 @@ class Gallery:
             if not is_storable(path.name):
                 raise ImageError(f"{path}: {_UNSTORABLE}; rename it")
             root = path.parent.resolve()
-            return cls(root, (_photo(root, path.name),))
+            return cls(root, (_photo(root, path.name),), is_whole=False)
         found = find_pictures(path, without)
         left_out = found.left_out
         unstorable = [name for name in found.names if not is_storable(name)]

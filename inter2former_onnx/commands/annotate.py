@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..errors import AnnotationError, Inter2FormerError
+from ..errors import AnnotationError, ArgumentError, Inter2FormerError
 from ..wording import counted, printable
 from .arguments import add_engine_arguments
 
@@ -33,7 +33,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--classes", type=_names, default=[], metavar="NAME,NAME", help="class names to begin with (more in the page)"
     )
-    parser.add_argument(
+    task = parser.add_mutually_exclusive_group()
+    task.add_argument(
         "--export",
         choices=_EXPORTS,
         help="write files from what is annotated so far and end, without a page: coco (run-length code and polygons), "
@@ -47,7 +48,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="give the annotations of a picture that is missing to another file (one that was only renamed is found by "
         "its content)",
     )
-    parser.add_argument(
+    task.add_argument(
         "--merge-conflicts",
         action="store_true",
         help="put the annotations of conflict files into coco.json, picture by picture, and end: nothing is lost, what "
@@ -80,6 +81,8 @@ def run(args: argparse.Namespace) -> int:
     beside = args.pictures if args.pictures.is_dir() else args.pictures.parent
     out: Path = args.out if args.out is not None else beside / "annotations"
     gallery = Gallery.open(args.pictures, without=out)
+    if args.merge_conflicts and args.attach:
+        raise ArgumentError("--attach: goes with the page or --export, not with --merge-conflicts")
     if args.merge_conflicts or args.export is not None:
         if not (out / FILE_NAME).is_file() and not (args.merge_conflicts and conflict_files(out)):
             raise AnnotationError(f"{out / FILE_NAME}: nothing is annotated there")
@@ -116,13 +119,14 @@ def run(args: argparse.Namespace) -> int:
 
 def _export(kind: str, gallery: Gallery, out: Path, attach: Sequence[str]) -> int:
     from ..annotate import dataset, exports
+    from ..annotate.conflicts import conflict_notice
     from ..annotate.missing import attach_missing, missing_pictures
     from ..annotate.saver import save_now
 
     content = dataset.read(out, gallery.root, None)
     attached = attach_missing(content, gallery, attach)
     missing = missing_pictures(content, gallery.root)
-    for line in attached.lines:
+    for line in (*attached.lines, *filter(None, [conflict_notice(out)])):
         print(line)
     if attached.names:
         save_now(out, content, attached.names, missing)

@@ -182,5 +182,13 @@ def test_no_run_replaces_anothers_conflict_file(
         assert clicks == [[20, 20, 1], [20, 60, 1], [40, 40, 1], [40, 60, 1]]
 
 
+def test_options_that_do_not_go_together(pictures: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write(pictures, "coco.json", dataset(record(1, "a.png", thing(1, 1))))
+    assert main(["annotate", str(pictures), "--merge-conflicts", "--attach", "a=b"]) == 2
+    with pytest.raises(SystemExit):
+        main(["annotate", str(pictures), "--merge-conflicts", "--export", "png"])
+    assert "not allowed with" in capsys.readouterr().err
+
+
 def test_names_tell_files_of_one_second_apart() -> None:
     assert conflict_name(0).startswith("coco.conflict-2") and conflict_name(1).endswith("-1.json")

@@ -146,6 +146,22 @@ def test_attachments_that_are_refused(segmenter: Segmenter, pictures: Path, text
         pass  # the lock was given back
 
 
+def test_annotated_pictures_that_are_offered_no_more_are_named(segmenter: Segmenter, pictures: Path) -> None:
+    """A folder that was moved to another disk, with a link in its place: links to folders are not followed."""
+    (pictures / "sub").mkdir()
+    (pictures / "three.png").rename(pictures / "sub" / "three.png")
+    with page(segmenter, pictures) as one:
+        one.open(1)
+        one.click(5, 5)
+    (pictures / "sub").rename(pictures.parent / "elsewhere")
+    (pictures / "sub").symlink_to(pictures.parent / "elsewhere")
+    with page(segmenter, pictures) as one:
+        notices = one.client.get("/api/state").json()["notices"]
+    assert "1 link left out" in notices[0]
+    assert "1 annotated picture no longer among the pictures of this folder: sub/three.png" in notices[1]
+    assert coco(pictures) == {"one.png": 1, "two.jpg": 1, "sub/three.png": 1}
+
+
 def test_one_photograph_of_many_misses_nothing(segmenter: Segmenter, pictures: Path) -> None:
     with page(segmenter, pictures / "two.jpg") as one:
         state = one.client.get("/api/state").json()

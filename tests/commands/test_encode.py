@@ -183,7 +183,7 @@ def test_links_and_own_results(bundle: Path, photos: Path, tmp_path: Path, capsy
     assert files(tmp_path / "out") == ["a.png.npz", "b.JPG.npz", "c.npy.npz", "linked.png.npz", "trip/a.png.npz"]
     assert capsys.readouterr().err.splitlines() == [
         "1 link left out, to folders or to nothing: round",
-        "1 folder of this program's results left out: annotations",
+        "1 folder of this program's results left out: annotations/masks",
     ]
 
 
