@@ -192,7 +192,7 @@ class _Handlers:
     def _document(self, index: int, document: Document) -> dict[str, Any]:
         encoding = vars(self._workspace.encodings.progress(index))
         size = {"width": document.width, "height": document.height}
-        return {**size, **_changes(document, ()), "encoding": encoding}
+        return {**size, **_changes(document, ()), "encoding": encoding, "notice": self._workspace.notice(index)}
 
 
 def _changes(document: Document, before: Objects) -> dict[str, Any]:

@@ -73,11 +73,10 @@ def attach_missing(dataset: Dataset, gallery: Gallery, wanted: Sequence[str] = (
         lines.append(f"{printable(new)} has the annotations of {printable(old)} now")
     missing = missing_pictures(dataset, gallery.root)
     found = _same_content(dataset, gallery, missing)
-    for old in sorted(missing):
-        content = dataset.pictures[old].sha256
-        rivals = [name for name in missing if dataset.pictures[name].sha256 == content]
+    contents = {name: dataset.pictures[name].sha256 for name in sorted(missing)}
+    for old, content in contents.items():
         same = found.get(content, [])
-        if len(same) == 1 and len(rivals) == 1:
+        if len(same) == 1 and list(contents.values()).count(content) == 1:
             _attach(dataset, old, same[0], content, dataset.pictures[old].bytes)
             names.append(same[0])
             lines.append(f"{printable(old)} is now {printable(same[0])} (the same content): it has its annotations")

@@ -183,7 +183,7 @@ class Gallery:
         unstorable = [name for name in found.names if not is_storable(name)]
         if unstorable:
             what = counted(len(unstorable), "picture")
-            left_out = (*left_out, f"{what} left out, {_UNSTORABLE}; rename them: {listed(unstorable)}")
+            left_out = (*left_out, f"{what} left out, {_UNSTORABLE}; to be renamed: {listed(unstorable)}")
         names = sorted(set(found.names).difference(unstorable), key=_counted)
         if not names:
             kinds = ", ".join(sorted(READ_SUFFIXES))

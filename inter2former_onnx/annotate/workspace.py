@@ -88,6 +88,7 @@ class Workspace:
         self._next_picture = self._dataset.next_picture()
         self._documents: dict[int, Document] = {}
         self._contents: dict[int, tuple[str, int]] = {}  # of the pictures in `_documents`, see missing.content_of
+        self._replaced: set[int] = set()  # pictures that were annotated when their files were others
         if classes and not self._dataset.pictures:
             self._dataset.categories = {}  # no need of the default one
         self.encodings = Encodings(segmenter, gallery, self._encoding_changed, self.engine.forget)
@@ -128,6 +129,8 @@ class Workspace:
         record = self._dataset.pictures.get(photo.name)
         with self.changes:
             self._contents.setdefault(index, content)
+            if record is not None and record.sha256 not in ("", content[0]):
+                self._replaced.add(index)
             if record is None:
                 return self._documents.setdefault(index, Document(width, height))
             if (record.width, record.height) != (width, height):
@@ -136,6 +139,13 @@ class Workspace:
                     f"{record.height}; take it out of {self.out / coco.FILE_NAME} or bring the old picture back"
                 )
             return self._documents.setdefault(index, Document(width, height, record.objects, record.done))
+
+    def notice(self, index: int) -> str:
+        """Say what a person should know who opens a picture; mostly nothing."""
+        if index not in self._replaced:
+            return ""
+        name = self.gallery.photos[index].name
+        return f"{name}: the file is another one than when it was annotated; do its objects still fit?"
 
     def check(self, index: int) -> None:
         """Check that there is a picture with this index.
@@ -257,6 +267,7 @@ class Workspace:
                 self._names.base(name),
                 *self._contents[index],
             )
+            self._replaced.discard(index)
         self.saver.touch(name)
         self.hub.publish({"type": "document", "image": index, "tab": tab, "revision": document.revision})
         self.hub.publish({"type": "picture", "image": index, **self.picture_state(index)})

@@ -30,7 +30,7 @@ class FinishedRun:
             notes.append("random weights")
         done = len({line["picture"] for line in self.lines})
         if done < self.settings["pictures"]:
-            notes.append(f"incomplete: {done} of {self.settings['pictures']} pictures")
+            notes.append(f"incomplete: {done} of {counted(self.settings['pictures'], 'picture')}")
         return self.settings["label"] + (f" ({', '.join(notes)})" if notes else "")
 
     def line(self) -> str:

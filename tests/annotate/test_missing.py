@@ -69,6 +69,43 @@ def test_a_renamed_picture_keeps_its_annotations(segmenter: Segmenter, pictures:
     assert (pictures / "annotations" / "masks" / "sub" / "newer.png").read_bytes() == before
 
 
+def test_many_changes_at_once(segmenter: Segmenter, pictures: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Two change names with each other's help, one goes, two had one content."""
+    (pictures / "same1.png").write_bytes((pictures / "three.png").read_bytes())
+    (pictures / "same2.png").write_bytes((pictures / "three.png").read_bytes())
+    with page(segmenter, pictures) as one:
+        for index, photo in enumerate(one.workspace.gallery.photos):
+            if photo.name.startswith("same"):
+                one.open(index)
+                one.click(9, 9)
+    (pictures / "one.png").rename(pictures / "1.png")
+    (pictures / "two.jpg").rename(pictures / "2.jpg")
+    for number in (1, 2):
+        (pictures / f"same{number}.png").unlink()
+    assert main(["annotate", str(pictures), "--export", "labelme"]) == 0
+    printed = capsys.readouterr().out
+    assert "one.png is now 1.png" in printed and "two.jpg is now 2.jpg" in printed
+    # Which of the two is three.png now? Its content alone does not say.
+    assert "same1.png is missing, and its content is that of three.png: choose with --attach" in printed
+    assert "2 annotated pictures missing: same1.png, same2.png" in printed
+    assert coco(pictures) == {"1.png": 1, "2.jpg": 1, "same1.png": 1, "same2.png": 1}
+
+
+def test_pictures_that_swapped_names(segmenter: Segmenter, pictures: Path) -> None:
+    """None is missing, so none is found again; who opens one is told, until it is annotated as it is."""
+    (pictures / "one.png").rename(pictures / "x.png")
+    (pictures / "three.png").rename(pictures / "one.png")
+    (pictures / "x.png").rename(pictures / "three.png")
+    with page(segmenter, pictures) as one:
+        assert one.client.get("/api/state").json()["notices"] == []
+        assert one.open(2)["notice"] == "" and one.open(1)["notice"] == ""
+        assert one.open(0)["notice"].startswith("one.png: the file is another one than when it was annotated")
+        one.click(40, 40)
+        assert one.open(0)["notice"] == ""
+    with page(segmenter, pictures) as one:
+        assert one.open(0)["notice"] == ""
+
+
 def test_a_missing_picture_is_named_and_kept(
     bundle: Path, segmenter: Segmenter, pictures: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

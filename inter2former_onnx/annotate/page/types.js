@@ -65,7 +65,8 @@ export {};
 
 /**
  * The answer to opening a picture: everything about it.
- * @typedef {Changes & {width: number, height: number, encoding: Progress}} OpenedPicture
+ * @typedef {Changes & {width: number, height: number, encoding: Progress, notice: string}} OpenedPicture  the notice is
+ *   what a person should know about it; mostly empty
  */
 
 /**
