@@ -1,0 +1,135 @@
+#include "native/ort/ports.hpp"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "native/ort/errors.hpp"
+
+namespace i2f {
+
+namespace {
+
+// Appends to a text of fixed room; what does not fit is cut.
+class Text {
+ public:
+  void add(const char* format, ...) I2F_PRINTF(2, 3) {
+    va_list arguments;
+    va_start(arguments, format);
+    const int written = vsnprintf(text_ + length_, sizeof(text_) - length_, format, arguments);
+    va_end(arguments);
+    if (written > 0) length_ += static_cast<size_t>(written);
+    if (length_ >= sizeof(text_)) length_ = sizeof(text_) - 1;
+  }
+  // A dimension of a port in the words of ports.def, but 3*D as 3D.
+  void add_dim(const Port& port, int axis) {
+    const char* at = port.text;
+    for (int skipped = 0; skipped < axis; ++skipped) at = strchr(at, ',') + 1;
+    char before = 0;
+    for (; *at != 0 && *at != ','; ++at) {
+      const bool after_digit = before >= '0' && before <= '9';
+      if (*at != ' ' && !(*at == '*' && after_digit)) add("%c", *at);
+      before = *at;
+    }
+  }
+  const char* get() const { return text_; }
+
+ private:
+  char text_[256] = {};
+  size_t length_ = 0;
+};
+
+constexpr int kAll = -1;
+
+// Whether the rank and what is known agree, before anything becomes known.
+bool agrees(const Port& input, const TensorView& tensor, const int64_t* sizes) {
+  if (tensor.rank != input.rank) return false;
+  for (int axis = 0; axis < input.rank; ++axis) {
+    const int64_t known = input.dims[axis].value(sizes);
+    if (known != kUnknown && known != tensor.dims[axis]) return false;
+  }
+  return true;
+}
+
+// Makes sizes known. Returns the axis that does not fit (a name's second one in the shape, or no whole multiple), or
+// kAll.
+int learn(const Port& input, const TensorView& tensor, int64_t* sizes) {
+  for (int axis = 0; axis < input.rank; ++axis) {
+    const Dim& dim = input.dims[axis];
+    const int64_t known = dim.value(sizes);
+    if (known != kUnknown) {
+      if (known != tensor.dims[axis]) return axis;
+      continue;
+    }
+    const int told = dim.told_size();
+    if (told < 0) continue;
+    if (tensor.dims[axis] % dim.factor() != 0) return axis;
+    sizes[told] = tensor.dims[axis] / dim.factor();
+  }
+  return kAll;
+}
+
+[[noreturn]] void fail_on_shape(const char* op, const Port& input, const TensorView& tensor, const int64_t* sizes) {
+  Text found;
+  for (int axis = 0; axis < tensor.rank; ++axis) {
+    found.add("%s%lld", axis == 0 ? "" : ", ", static_cast<long long>(tensor.dims[axis]));
+  }
+  Text expected;
+  for (int axis = 0; axis < input.rank; ++axis) {
+    expected.add("%s", axis == 0 ? "" : ", ");
+    expected.add_dim(input, axis);
+    const int64_t known = input.dims[axis].value(sizes);
+    if (known != kUnknown) expected.add("=%lld", static_cast<long long>(known));
+  }
+  fail("inter2former::%s: input '%s' has shape [%s], expected [%s]", op, input.name, found.get(), expected.get());
+}
+
+[[noreturn]] void fail_on_axis(const char* op, const Port& input, const TensorView& tensor, const int64_t* sizes,
+                               int axis) {
+  Text name;
+  name.add_dim(input, axis);
+  const long long found = static_cast<long long>(tensor.dims[axis]);
+  const int64_t known = input.dims[axis].value(sizes);
+  if (known == kUnknown) {
+    fail("inter2former::%s: input '%s' has %lld %s, expected %s: %lld parts of equal width", op, input.name, found,
+         axis == input.rank - 1 ? "columns" : "rows", name.get(), static_cast<long long>(input.dims[axis].factor()));
+  }
+  fail("inter2former::%s: input '%s' has %lld and %lld where both must be %s", op, input.name,
+       static_cast<long long>(known), found, name.get());
+}
+
+}  // namespace
+
+int64_t Dim::value(const int64_t* sizes) const {
+  int64_t found = factor_;
+  for (const int index : {size_, second_size_}) {
+    if (index == kNone) continue;
+    const int64_t size = sizes[index];
+    // A tensor without elements may have absurd dimensions beside that of 0.
+    if (size < 0 || (found > 1 && size > INT64_MAX / found)) return kUnknown;
+    found *= size;
+  }
+  if (divisor_size_ != kNone) {
+    const int64_t divisor = sizes[divisor_size_];
+    if (divisor < 1 || found % divisor != 0) return kUnknown;
+    found /= divisor;
+  }
+  if (divisor_ == 1) return found;
+  return found % divisor_ == 0 ? found / divisor_ : kUnknown;
+}
+
+int Dim::told_size() const {
+  return second_size_ == kNone && divisor_size_ == kNone && divisor_ == 1 ? size_ : kNone;
+}
+
+bool fit(const Port& input, const TensorView& tensor, int64_t* sizes) {
+  return agrees(input, tensor, sizes) && learn(input, tensor, sizes) == kAll;
+}
+
+void fit_or_fail(const char* op, const Port& input, const TensorView& tensor, int64_t* sizes) {
+  if (!agrees(input, tensor, sizes)) fail_on_shape(op, input, tensor, sizes);
+  const int axis = learn(input, tensor, sizes);
+  if (axis != kAll) fail_on_axis(op, input, tensor, sizes, axis);
+}
+
+}  // namespace i2f
