@@ -41,7 +41,14 @@ class Text {
 
 constexpr int kAll = -1;
 
-// Whether the rank and what is known agree, before anything becomes known.
+// *product *= factor, neither of them negative; false if that is too large a number.
+bool multiply(int64_t factor, int64_t* product) {
+  if (factor > 1 && *product > 1 && factor > INT64_MAX / *product) return false;
+  *product *= factor;
+  return true;
+}
+
+// Whether the rank and what is known agree.
 bool agrees(const Port& input, const TensorView& tensor, const int64_t* sizes) {
   if (tensor.rank != input.rank) return false;
   for (int axis = 0; axis < input.rank; ++axis) {
@@ -51,9 +58,15 @@ bool agrees(const Port& input, const TensorView& tensor, const int64_t* sizes) {
   return true;
 }
 
-// Makes sizes known. Returns the axis that does not fit (a name's second one in the shape, or no whole multiple), or
-// kAll.
-int learn(const Port& input, const TensorView& tensor, int64_t* sizes) {
+// Which sizes an input has made known.
+struct Learned {
+  int sizes[kMaxRank];
+  int count = 0;
+};
+
+// Makes sizes known. Returns the axis that does not fit (to what was known, to the same name before it in the shape, or
+// no whole multiple), or kAll.
+int learn(const Port& input, const TensorView& tensor, int64_t* sizes, Learned* learned) {
   for (int axis = 0; axis < input.rank; ++axis) {
     const Dim& dim = input.dims[axis];
     const int64_t known = dim.value(sizes);
@@ -65,6 +78,7 @@ int learn(const Port& input, const TensorView& tensor, int64_t* sizes) {
     if (told < 0) continue;
     if (tensor.dims[axis] % dim.factor() != 0) return axis;
     sizes[told] = tensor.dims[axis] / dim.factor();
+    learned->sizes[learned->count++] = told;
   }
   return kAll;
 }
@@ -84,12 +98,11 @@ int learn(const Port& input, const TensorView& tensor, int64_t* sizes) {
   fail("inter2former::%s: input '%s' has shape [%s], expected [%s]", op, input.name, found.get(), expected.get());
 }
 
-[[noreturn]] void fail_on_axis(const char* op, const Port& input, const TensorView& tensor, const int64_t* sizes,
-                               int axis) {
+// Of a shape that agrees with what was known: an axis that does not with those before it, or is no whole multiple.
+[[noreturn]] void fail_on_axis(const char* op, const Port& input, const TensorView& tensor, int64_t known, int axis) {
   Text name;
   name.add_dim(input, axis);
   const long long found = static_cast<long long>(tensor.dims[axis]);
-  const int64_t known = input.dims[axis].value(sizes);
   if (known == kUnknown) {
     fail("inter2former::%s: input '%s' has %lld %s, expected %s: %lld parts of equal width", op, input.name, found,
          axis == input.rank - 1 ? "columns" : "rows", name.get(), static_cast<long long>(input.dims[axis].factor()));
@@ -101,14 +114,13 @@ int learn(const Port& input, const TensorView& tensor, int64_t* sizes) {
 }  // namespace
 
 int64_t Dim::value(const int64_t* sizes) const {
+  if (size_ == kNone) return factor_;
+  const int64_t size = sizes[size_];
+  if (size < 0) return kUnknown;
   int64_t found = factor_;
-  for (const int index : {size_, second_size_}) {
-    if (index == kNone) continue;
-    const int64_t size = sizes[index];
-    // A tensor without elements may have absurd dimensions beside that of 0.
-    if (size < 0 || (found > 1 && size > INT64_MAX / found)) return kUnknown;
-    found *= size;
-  }
+  const int64_t second = second_size_ == kNone ? 1 : sizes[second_size_];
+  // A tensor without elements may have absurd dimensions beside that of 0.
+  if (second < 0 || !multiply(size, &found) || !multiply(second, &found)) return kUnknown;
   if (divisor_size_ != kNone) {
     const int64_t divisor = sizes[divisor_size_];
     if (divisor < 1 || found % divisor != 0) return kUnknown;
@@ -123,13 +135,18 @@ int Dim::told_size() const {
 }
 
 bool fit(const Port& input, const TensorView& tensor, int64_t* sizes) {
-  return agrees(input, tensor, sizes) && learn(input, tensor, sizes) == kAll;
+  Learned learned;
+  return tensor.rank == input.rank && learn(input, tensor, sizes, &learned) == kAll;
 }
 
 void fit_or_fail(const char* op, const Port& input, const TensorView& tensor, int64_t* sizes) {
+  Learned learned;
+  const int axis = tensor.rank == input.rank ? learn(input, tensor, sizes, &learned) : 0;
+  if (axis == kAll) return;
+  const int64_t known = input.rank > 0 ? input.dims[axis].value(sizes) : kUnknown;
+  for (int i = 0; i < learned.count; ++i) sizes[learned.sizes[i]] = kUnknown;
   if (!agrees(input, tensor, sizes)) fail_on_shape(op, input, tensor, sizes);
-  const int axis = learn(input, tensor, sizes);
-  if (axis != kAll) fail_on_axis(op, input, tensor, sizes, axis);
+  fail_on_axis(op, input, tensor, known, axis);
 }
 
 }  // namespace i2f
