@@ -21,15 +21,16 @@ class Text {
     if (written > 0) length_ += static_cast<size_t>(written);
     if (length_ >= sizeof(text_)) length_ = sizeof(text_) - 1;
   }
-  // A dimension of a port in the words of ports.def, but 3*D as 3D.
+  // A dimension of a port: 3*D as 3D, h*w as h w.
   void add_dim(const Port& port, int axis) {
     const char* at = port.text;
     for (int skipped = 0; skipped < axis; ++skipped) at = strchr(at, ',') + 1;
-    char before = 0;
-    for (; *at != 0 && *at != ','; ++at) {
-      const bool after_digit = before >= '0' && before <= '9';
-      if (*at != ' ' && !(*at == '*' && after_digit)) add("%c", *at);
-      before = *at;
+    for (at += *at == ' '; *at != 0 && *at != ','; ++at) {
+      if (*at != '*') {
+        add("%c", *at);
+      } else if (at[-1] < '0' || at[-1] > '9') {
+        add(" ");
+      }
     }
   }
   const char* get() const { return text_; }
