@@ -18,11 +18,14 @@ from .runtime.files import FileDraft
 class OutputFile:
     """A file to be written at the end of a job; use as a context manager around the whole job.
 
-    Entering raises ArgumentError when `path` cannot be written to. `write(function)` calls `function(stream)` and moves
-    the result into place; a job that ends without it leaves what was at `path` before.
+    A job that ends without `write` leaves what was at `path` before.
+
+    Raises:
+        ArgumentError: on entering, where `path` cannot be written to.
     """
 
     def __init__(self, path: Path) -> None:
+        """Take the place; nothing is written before the context is entered."""
         self.path = path
         self._draft: FileDraft | None = None
 

@@ -13,6 +13,7 @@ import torch.nn.functional as F
 from inter2former_onnx.models import ImageFeatures, Inter2Former, ModelConfig, load_state_dict, read_checkpoint
 from inter2former_onnx.runtime import EncodedImage
 from inter2former_onnx.runtime import labels as label_map
+from inter2former_onnx.runtime.geometry import PATCH_SIZE
 from inter2former_onnx.runtime.graph import Graph
 from inter2former_onnx.runtime.islands import drop_islands
 from inter2former_onnx.runtime.routing import route
@@ -57,7 +58,7 @@ def torch_yardstick(folder: Path, image: EncodedImage) -> tuple[Inter2Former, Im
     model = Inter2Former(ModelConfig.from_dict(image.segmenter.manifest.model)).eval().requires_grad_(False)
     load_state_dict(model, read_checkpoint(folder / "checkpoint.pth"), "checkpoint.pth")
     # Only shapes matter for time: the yardstick's edge maps need not be the image's.
-    grid, dims = image.segmenter.size // 16, model.config.edge_detector.dims[::-1]
+    grid, dims = image.segmenter.size // PATCH_SIZE, model.config.edge_detector.dims[::-1]
     embed = torch.from_numpy(image.arrays["embed"].copy()).permute(2, 0, 1).contiguous()
     edges = [torch.randn(dim, grid * 2 ** (i + 1), grid * 2 ** (i + 1)) for i, dim in enumerate(dims)]
     return model, ImageFeatures(embed, edges)
@@ -85,10 +86,12 @@ def click_torch(
     def run() -> object:
         labels = labels_before.clone()
         disc = (rows - scenario.y) ** 2 + (columns - scenario.x) ** 2 <= image.segmenter.manifest.click_radius**2
-        labels[disc] = 4 if scenario.positive else 0
+        labels[disc] = label_map.DEFINITE_FOREGROUND if scenario.positive else label_map.DEFINITE_BACKGROUND
         logits, _ = decode(features, labels)
         positive = logits > 0
-        up, down = positive & ((labels == 1) | (labels == 2)), ~positive & ((labels == 2) | (labels == 3))
+        unknown = labels == label_map.UNKNOWN
+        up = positive & (unknown | (labels == label_map.POSSIBLE_BACKGROUND))
+        down = ~positive & (unknown | (labels == label_map.POSSIBLE_FOREGROUND))
         labels = labels + up.byte() - down.byte()
         full = F.interpolate(logits[None, None], (square, square), mode="bilinear", align_corners=False)[0, 0]
         return full[: image.height, : image.width] > 0

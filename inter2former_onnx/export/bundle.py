@@ -78,7 +78,7 @@ def export_bundle(
         geometry: how images are brought to that size, if not as the configuration says. "fit" with a square's
             configuration also sets its size_divisor to 1, so that an image's longer side gets all of `size`.
         precision: "float32", or "int8" for an encoder whose linear layers compute in 8-bit integers.
-        calibration: a folder of photographs like those to come, on which "int8" measures and lessens what it loses.
+        calibration: a folder of photographs like those to come, on which "int8" measures and reduces what it loses.
         overwrite: replace a bundle that is there. A folder that is not a bundle is never replaced.
 
     Returns:

@@ -28,7 +28,7 @@ def write_state(path: Path, state: dict[str, Any]) -> None:
 
 
 def read_state(path: Path, device: torch.device) -> dict[str, Any]:
-    """The state that `write_state` wrote (tensors and plain values only).
+    """Read the state that `write_state` wrote (tensors and plain values only).
 
     Raises:
         CheckpointError: missing or damaged.

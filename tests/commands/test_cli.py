@@ -89,6 +89,7 @@ def test_help_imports_nothing_heavy(tmp_path: Path) -> None:
         ["verify", "x"],
         ["train", "--data", "x"],
         ["train", "--data", "x", "--out", "x", "--plot", "--pack"],
+        ["train", "--data", "x", "--out", "x", "--pack", "--join", "y"],
         ["train", "--data", "x", "--out", "x", "--workers", "0"],
     ],
 )

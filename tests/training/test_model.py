@@ -33,27 +33,12 @@ from inter2former_onnx.training.losses import (
     mask_losses,
 )
 from support.reference import DATA
+from support.training_run import small_values
 
 
 def small_config(**changes: object) -> ModelConfig:
-    """A model of the tiny preset's shape at a fraction of its size, for 96 x 96 pixels."""
-    values = load_config("tiny").to_dict()
-    values["backbone"].update(
-        depth=2,
-        embed_dim=32,
-        num_heads=2,
-        out_indices=[0, 1],
-        final_embed_dim=32,
-        window_size=4,
-        downsample_sizes=[32],
-        img_size=64,
-    )
-    values["edge_detector"]["dims"] = [4, 4, 8, 32]
-    values["neck"].update(embed_dim=32, ref_dims=[4, 8, 16, 32], num_heads=4, downscale=2)
-    values["decode_head"]["embed_dim"] = 32
-    values["geometry"] = {"mode": "square", "size": 96, "size_divisor": 32}
-    values.update(changes)
-    return ModelConfig.from_dict(values)
+    """Make a small model for 96 x 96 pixels."""
+    return ModelConfig.from_dict({**small_values(96), **changes})
 
 
 def label_maps(size: int) -> torch.Tensor:

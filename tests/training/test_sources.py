@@ -62,8 +62,15 @@ def make_sources(root: Path) -> Path:
         noise = generator.normal(0, 6, (*labels.shape, 3))
         cv2.imwrite(str(folder / f"images/{name}.png"), np.clip(colours[labels] + noise, 0, 255).astype(np.uint8))
         cv2.imwrite(str(folder / f"labels/{name}_0.png"), labels)
-        entries.append({"id": name, "image": f"images/{name}.png", "labels": [f"labels/{name}_0.png"],
-                        "source": source, "split": split})
+        entries.append(
+            {
+                "id": name,
+                "image": f"images/{name}.png",
+                "labels": [f"labels/{name}_0.png"],
+                "source": source,
+                "split": split,
+            }
+        )
     (folder / "index.json").write_text(json.dumps(entries))
     return folder
 
@@ -180,7 +187,7 @@ def test_recipes_go_through_json() -> None:
 
 
 def test_a_list_of_general_objects_is_read(folder: Path) -> None:
-    """By `inter2former eval --dataset regions --list` and by training's evaluation, void left out."""
+    """As `inter2former eval --dataset regions --list` reads it: names of other fields do no harm, void is left out."""
     entry = {"id": "ecssd_8", "label_file": "labels/ecssd_8_0.png", "region": 1, "area": 0.2}
     (folder / "eval_general.json").write_text(json.dumps([entry]))
     (picture,) = listed(folder, "eval_general.json")
@@ -208,5 +215,9 @@ def test_shards_hold_alike_shares_and_add_up(folder: Path, tmp_path: Path, capsy
     assert (packed.maps[0] == VOID_REGION).any()
     with pytest.raises(ArgumentError, match="not a shard"):
         read_shards([folder / "index.json"], out)
+    before = (folder / "index.json").read_text()
+    with pytest.raises(ArgumentError, match="another photograph"):
+        read_shards(shards[:1], folder)  # the folder that was packed
+    assert (folder / "index.json").read_text() == before
     with pytest.raises(ArgumentError, match="--shards"):
         write_shards(small, 0)

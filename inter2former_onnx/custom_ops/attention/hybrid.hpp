@@ -3,8 +3,9 @@
 
 #include "attention/attention.hpp"
 #include "attention/bsq.hpp"
-#include "native/memory.hpp"
+#include "native/maths/linear_weights.hpp"
 #include "native/maths/residual.hpp"
+#include "native/memory.hpp"
 
 namespace i2f {
 namespace I2F_ISA {
@@ -76,37 +77,24 @@ inline void project_rows(const HybridArguments& in, const PackedLinear& projecti
 // projection and the residual addition straight to its rows of y.
 inline void hybrid_attention(const Context& context, const HybridArguments& in, const PackedLinear& projection,
                              float* y) {
-  // Tokens whose keys one task rotates.
-  constexpr int64_t kPrepareTokens = 512;
   const int64_t channels = in.channels;
   const int64_t stride = 3 * channels;
   const float* k = in.qkv + channels;
   const float* v = in.qkv + 2 * channels;
 
   // First pass over the tokens: rotated keys for the one route, buckets for the other.
-  const int64_t rotary_tokens = in.boundary_count > 0 ? in.tokens : 0;
-  const int64_t bsq_tokens = in.other_count > 0 ? in.tokens : 0;
-  const int64_t blocks = ceil_div(rotary_tokens, kPrepareTokens);
-  const int64_t positions = in.boundary_count > 0 ? max_of(in.grid.rows, in.grid.columns) : 0;
-  const Scratch shared({bytes_of<float>(RotaryTable::floats(positions, in.head_dim)),
-                        bytes_of<float>(key_value_floats(rotary_tokens, channels)),
-                        bytes_of<float>(blocks * in.heads)});
-  const RotaryTable rotary(in.freqs, in.head_dim, positions, shared.part<float>(0));
-  float* key_data = shared.part<float>(1);
-  float* norms = shared.part<float>(2);
-  const KeyValues keys = {key_data, rotary_tokens, in.heads, in.head_dim};
-  const BsqMemory memory(bsq_tokens, in.bits, in.heads, in.head_dim);
+  const PreparedKeys prepared(in.freqs, in.boundary_count > 0 ? in.grid : Grid{0, 0}, in.heads, in.head_dim);
+  const BsqMemory memory(in.other_count > 0 ? in.tokens : 0, in.bits, in.heads, in.head_dim);
   memory.pack_projection(in.code_weight, in.code_bias);
+  const int64_t blocks = prepared.blocks();
   context.parallel_for(blocks + memory.chunks(), [&](int64_t task) {
     if (task < blocks) {
-      const int64_t first = task * kPrepareTokens;
-      prepare_keys(rotary, in.grid, k, v, stride, first, min_of(first + kPrepareTokens, rotary_tokens), keys, key_data,
-                   norms + task * in.heads);
+      prepared.prepare_block(k, v, stride, task);
     } else {
       memory.sum_chunk(k, v, stride, task - blocks);
     }
   });
-  if (blocks > 0) merge_norms(norms, blocks, in.heads);
+  prepared.finish();
   const Buckets buckets = memory.collect();
 
   // Second pass: tiles of queries, the expensive route first.
@@ -121,11 +109,8 @@ inline void hybrid_attention(const Context& context, const HybridArguments& in, 
       const int64_t first = task * kPanel;
       rows = in.boundary + first;
       count = min_of(kPanel, in.boundary_count - first);
-      const Scratch scratch({bytes_of<float>(AttentionTile::query_floats(in.head_dim)),
-                             bytes_of<float>(AttentionTile::score_floats()),
-                             bytes_of<float>(AttentionTile::state_floats())});
-      const AttentionTile tile = {scratch.part<float>(0), scratch.part<float>(1), scratch.part<float>(2)};
-      attend_tile(tile, rotary, in.grid, in.qkv, stride, rows, rows, count, keys, norms, attended);
+      const AttentionScratch scratch(in.head_dim);
+      attend_tile(scratch.tile(), prepared, in.qkv, stride, rows, rows, count, attended);
     } else {
       const int64_t first = (task - boundary_tiles) * kPanel;
       rows = in.other + first;

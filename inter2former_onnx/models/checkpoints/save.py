@@ -17,14 +17,17 @@ _PICKLED = (".pth", ".pt", ".ckpt")
 
 
 def save_checkpoint(path: str | os.PathLike[str], model_or_state: torch.nn.Module | Mapping[str, torch.Tensor]) -> None:
-    """Writes a model's weights, or a state dict, to `path`: `{"state_dict": ...}` by torch.save for .pth, .pt and
-    .ckpt, the bare tensors for .safetensors. Types stay as they are.
+    """Write a model's weights, or a state dict, whole or not at all, over a file that may be there.
 
-    The file is written under a temporary name in the same folder and then moved into place, over a file that may be
-    there.
+    Args:
+        path: the file. With the suffix .pth, .pt or .ckpt torch.save writes `{"state_dict": ...}`; with .safetensors
+            the bare tensors are written.
+        model_or_state: what to write; types stay as they are.
 
-    Raises ArgumentError for another extension or values that are no tensors, MissingDependencyError for .safetensors
-    without that package, CheckpointError when the file cannot be written.
+    Raises:
+        ArgumentError: another suffix, or values that are no tensors.
+        MissingDependencyError: .safetensors without that package.
+        CheckpointError: the file cannot be written.
     """
     path = Path(path)
     state = model_or_state.state_dict() if isinstance(model_or_state, torch.nn.Module) else model_or_state

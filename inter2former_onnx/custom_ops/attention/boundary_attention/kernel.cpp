@@ -2,6 +2,7 @@
 // keys.
 #include "native/ort/kernel.hpp"
 #include "attention/attention.hpp"
+#include "native/maths/rows.hpp"
 #include "native/memory.hpp"
 
 namespace i2f {
@@ -30,16 +31,12 @@ class BoundaryAttention final : public Kernel {
     context.parallel_for(ceil_div(in.Nb, kPanel), [&](int64_t task) {
       const int64_t first = task * kPanel;
       const int64_t count = min_of(kPanel, in.Nb - first);
-      const Scratch scratch({bytes_of<float>(AttentionTile::query_floats(head_dim)),
-                             bytes_of<float>(AttentionTile::score_floats()),
-                             bytes_of<float>(AttentionTile::state_floats()), bytes_of<float>(channels * kPanel)});
-      const AttentionTile tile = {scratch.part<float>(0), scratch.part<float>(1), scratch.part<float>(2)};
-      float* out = scratch.part<float>(3);
-      attend_tile(tile, prepared.rotary(), grid, in.q + first * channels, channels, nullptr, in.boundary + first, count,
-                  prepared.keys(), prepared.norms(), out);
-      for (int64_t i = 0; i < count; ++i) {
-        for (int64_t j = 0; j < channels; ++j) y[(first + i) * channels + j] = out[j * kPanel + i];
-      }
+      const AttentionScratch scratch(head_dim);
+      const Scratch result({bytes_of<float>(channels * kPanel)});
+      float* out = result.part<float>(0);
+      attend_tile(scratch.tile(), prepared, in.q + first * channels, channels, nullptr, in.boundary + first, count,
+                  out);
+      columns_to_rows(out, kPanel, count, channels, y + first * channels);
     });
   }
 

@@ -1,6 +1,7 @@
 // BSQAttention: attention of the other tokens over the buckets of binary codes.
 #include "native/ort/kernel.hpp"
 #include "attention/bsq.hpp"
+#include "native/maths/rows.hpp"
 #include "native/memory.hpp"
 
 namespace i2f {
@@ -39,9 +40,7 @@ class BsqAttention final : public Kernel {
       const Scratch result({bytes_of<float>(channels * kPanel)});
       float* out = result.part<float>(0);
       bsq_tile(scratch.tile(), in.q + first * channels, channels, nullptr, count, buckets, in.codebook, out);
-      for (int64_t i = 0; i < count; ++i) {
-        for (int64_t j = 0; j < channels; ++j) y[(first + i) * channels + j] = out[j * kPanel + i];
-      }
+      columns_to_rows(out, kPanel, count, channels, y + first * channels);
     });
   }
 

@@ -1,6 +1,7 @@
 // FirstAttention: rotary attention of all tokens over all tokens, and the logarithms of the softmax's denominators.
 #include "native/ort/kernel.hpp"
 #include "attention/attention.hpp"
+#include "native/maths/rows.hpp"
 
 namespace i2f {
 namespace I2F_ISA {
@@ -28,21 +29,15 @@ class FirstAttention final : public Kernel {
     context.parallel_for(ceil_div(in.N, kPanel), [&](int64_t task) {
       const int64_t first = task * kPanel;
       const int64_t count = min_of(kPanel, in.N - first);
-      const Scratch scratch({bytes_of<float>(AttentionTile::query_floats(head_dim)),
-                             bytes_of<float>(AttentionTile::score_floats()),
-                             bytes_of<float>(AttentionTile::state_floats()), bytes_of<float>(channels * kPanel),
-                             bytes_of<float>(in.num_heads * kPanel)});
-      const AttentionTile tile = {scratch.part<float>(0), scratch.part<float>(1), scratch.part<float>(2)};
-      float* out = scratch.part<float>(3);
-      float* logs = scratch.part<float>(4);
+      const AttentionScratch scratch(head_dim);
+      const Scratch result({bytes_of<float>(channels * kPanel), bytes_of<float>(in.num_heads * kPanel)});
+      float* out = result.part<float>(0);
+      float* logs = result.part<float>(1);
       int64_t tokens[kPanel];
       for (int64_t i = 0; i < kPanel; ++i) tokens[i] = first + i;
-      attend_tile(tile, prepared.rotary(), grid, in.qkv, stride, tokens, tokens, count, prepared.keys(),
-                  prepared.norms(), out, logs);
-      for (int64_t i = 0; i < count; ++i) {
-        for (int64_t j = 0; j < channels; ++j) outputs.attention[(first + i) * channels + j] = out[j * kPanel + i];
-        for (int64_t j = 0; j < in.num_heads; ++j) outputs.lse[(first + i) * in.num_heads + j] = logs[j * kPanel + i];
-      }
+      attend_tile(scratch.tile(), prepared, in.qkv, stride, tokens, tokens, count, out, logs);
+      columns_to_rows(out, kPanel, count, channels, outputs.attention + first * channels);
+      columns_to_rows(logs, kPanel, count, in.num_heads, outputs.lse + first * in.num_heads);
     });
   }
 

@@ -124,12 +124,11 @@ class PromptedAttention final : public Kernel {
     context.parallel_for(ceil_div(in.tokens, kPanel), [&](int64_t task) {
       const int64_t begin = task * kPanel;
       const int64_t count = min_of(kPanel, in.tokens - begin);
-      const Scratch scratch({bytes_of<float>(AttentionTile::query_floats(in.head_dim)),
-                             bytes_of<float>(AttentionTile::score_floats()),
-                             bytes_of<float>(AttentionTile::state_floats()), bytes_of<float>(channels * kPanel),
-                             bytes_of<float>(channels * kPanel), bytes_of<float>(changed_keys * kPanel)});
-      const AttentionTile tile = {scratch.part<float>(0), scratch.part<float>(1), scratch.part<float>(2)};
-      float* attended = scratch.part<float>(3);
+      const AttentionScratch attention(in.head_dim);
+      const AttentionTile tile = attention.tile();
+      const Scratch scratch({bytes_of<float>(channels * kPanel), bytes_of<float>(channels * kPanel),
+                             bytes_of<float>(changed_keys * kPanel)});
+      float* attended = scratch.part<float>(0);
       int64_t tokens[kPanel];
       for (int64_t i = 0; i < kPanel; ++i) tokens[i] = begin + i;
       bool anew[kPanel] = {};
@@ -137,7 +136,7 @@ class PromptedAttention final : public Kernel {
       for (int64_t i = next; i < unclicked.count && unclicked.changed[i] < begin + count; ++i) {
         anew[unclicked.changed[i] - begin] = true;
       }
-      correct_tile(tile, rotary, in, unclicked, keys, tokens, count, scratch.part<float>(5), attended, anew);
+      correct_tile(tile, rotary, in, unclicked, keys, tokens, count, scratch.part<float>(2), attended, anew);
 
       int64_t columns[kPanel];
       int64_t queries[kPanel];
@@ -148,9 +147,8 @@ class PromptedAttention final : public Kernel {
         queries[number++] = tokens[i];
       }
       if (number > 0) {
-        float* full = scratch.part<float>(4);
-        attend_tile(tile, rotary, in.grid, in.qkv, stride, queries, queries, number, prepared.keys(), prepared.norms(),
-                    full);
+        float* full = scratch.part<float>(1);
+        attend_tile(tile, prepared, in.qkv, stride, queries, queries, number, full);
         for (int64_t j = 0; j < channels; ++j) {
           for (int64_t i = 0; i < number; ++i) attended[j * kPanel + columns[i]] = full[j * kPanel + i];
         }

@@ -12,8 +12,6 @@ namespace {
 #define I2F_PORTS "attention/window_attention/ports.def"
 #include "native/ort/op_ports.hpp"
 
-constexpr float kLog2E = 1.44269504f;
-
 // One head of one window: where its tokens and tables are.
 struct Window {
   const float* qkv;  // of the head, column 0 of q

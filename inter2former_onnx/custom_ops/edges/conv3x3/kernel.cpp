@@ -1,6 +1,7 @@
 // Conv3x3: a convolution over a map as it lies, strip by strip.
 #include "native/ort/kernel.hpp"
 #include "native/maths/direct_conv.hpp"
+#include "native/maths/rows.hpp"
 
 namespace i2f {
 namespace I2F_ISA {
@@ -38,7 +39,7 @@ class Conv3x3 final : public Kernel {
     const int64_t padded_width = round_up(conv.width(), kPanel);
     const Scratch shared({bytes_of<float>(padded_width)});
     float* group_bias = shared.part<float>(0);
-    for (int64_t i = 0; i < padded_width; ++i) group_bias[i] = in.bias[i % in.Co];
+    repeat(in.bias, in.Co, padded_width, group_bias);
     const int64_t line = conv.columns_read(width) * in.Ci;
     const int64_t row_floats = width * in.Co;
     context.parallel_for(ceil_div(height, kRowsOfTask), [&](int64_t task) {
@@ -47,24 +48,13 @@ class Conv3x3 final : public Kernel {
       const int64_t seen = (rows - 1) * stride + 3;
       const Scratch scratch({bytes_of<float>(seen * line)});
       float* patch = scratch.part<float>(0);
-      const int64_t used = min_of(in.W * in.Ci, line - in.Ci);
-      for (int64_t r = 0; r < seen; ++r) {
-        const int64_t from = first * stride + r - 1;
-        float* row = patch + r * line;
-        const bool inside = from >= 0 && from < in.H;
-        memset(row, 0, static_cast<size_t>(bytes_of<float>(inside ? in.Ci : line)));
-        if (!inside) continue;
-        memcpy(row + in.Ci, in.x + from * in.W * in.Ci, static_cast<size_t>(bytes_of<float>(used)));
-        memset(row + in.Ci + used, 0, static_cast<size_t>(bytes_of<float>(line - in.Ci - used)));
-      }
+      fill_patch(first * stride - 1, seen, in.H, in.W * in.Ci, in.Ci, line, patch,
+                 [&](int64_t row, int64_t count, float* to) {
+                   memcpy(to, in.x + row * in.W * in.Ci, static_cast<size_t>(bytes_of<float>(count)));
+                 });
       float* to = y + first * row_floats;
       convolve(conv, patch, line, rows, width, [=](int64_t row, int64_t at, int64_t column, int64_t lanes, Vec value) {
-        const Vec sum = value + load(group_bias + column);
-        if (lanes == kLanes) {
-          store(to + row * row_floats + at, sum);
-        } else {
-          store_n(to + row * row_floats + at, sum, lanes);
-        }
+        store_up_to(to + row * row_floats + at, value + load(group_bias + column), lanes);
       });
     });
   }

@@ -1,10 +1,11 @@
 // NormMlp: LayerNorm, linear, GELU, linear and residual for a tile of tokens at a time. The hidden layer, four times as
 // wide as the tokens, exists for one tile and one part of its channels only.
 #include "native/ort/kernel.hpp"
-#include "native/maths/gelu.hpp"
-#include "native/maths/layer_norm.hpp"
-#include "native/memory.hpp"
+#include "linear/normalised.hpp"
+#include "native/maths/activations.hpp"
+#include "native/maths/linear_weights.hpp"
 #include "native/maths/tile_gemm.hpp"
+#include "native/memory.hpp"
 
 namespace i2f {
 namespace I2F_ISA {
@@ -35,6 +36,7 @@ class NormMlp final : public Kernel {
     const PackedLinear& second = second_.get(in.weight2, in.bias2, 1, in.C, in.H, &local2);
 
     const int64_t channels = in.C;
+    const LayerNorm norm = {in.norm_weight, in.norm_bias, in.epsilon, channels};
     context.parallel_for(ceil_div(in.N, kTile), [&](int64_t task) {
       const int64_t begin = task * kTile;
       const int64_t rows = min_of(kTile, in.N - begin);
@@ -49,11 +51,7 @@ class NormMlp final : public Kernel {
       const float* from = in.x + begin * channels;
       float* to = y + begin * channels;
       const float* padded_bias2 = second.bias(0);
-      for (int64_t i = 0; i < rows; ++i) {
-        layer_norm(from + i * channels, in.norm_weight, in.norm_bias, in.epsilon, channels, normal);
-        tile_set_row(tile, channels, i, normal);
-      }
-      tile_clear_rest(tile, rows, channels);
+      normalise_into_tile(norm, from, rows, normal, tile);
       if (in.H == 0) add_bias(from, padded_bias2, rows, channels, to);
       for (int64_t part = 0; part < in.H; part += kHiddenPart) {
         const int64_t width = min_of(kHiddenPart, in.H - part);

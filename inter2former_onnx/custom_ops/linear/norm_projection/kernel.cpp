@@ -1,8 +1,9 @@
 // NormProjection: LayerNorm and a linear layer in one pass over the tokens; the normalised rows never leave the cache.
 #include "native/ort/kernel.hpp"
-#include "native/maths/layer_norm.hpp"
-#include "native/memory.hpp"
+#include "linear/normalised.hpp"
+#include "native/maths/linear_weights.hpp"
 #include "native/maths/tile_gemm.hpp"
+#include "native/memory.hpp"
 
 namespace i2f {
 namespace I2F_ISA {
@@ -27,6 +28,7 @@ class NormProjection final : public Kernel {
     const PackedLinear& linear = weights_.get(in.weight, in.bias, 1, in.P, in.C, &local);
 
     const int64_t channels = in.C;
+    const LayerNorm norm = {in.norm_weight, in.norm_bias, in.epsilon, channels};
     const int64_t width = in.P;
     context.parallel_for(ceil_div(in.N, kTile), [&](int64_t task) {
       const int64_t first = task * kTile;
@@ -34,11 +36,7 @@ class NormProjection final : public Kernel {
       const Scratch scratch({bytes_of<float>(tile_floats(rows, channels)), bytes_of<float>(channels)});
       float* tile = scratch.part<float>(0);
       float* normal = scratch.part<float>(1);
-      for (int64_t i = 0; i < rows; ++i) {
-        layer_norm(in.x + (first + i) * channels, in.norm_weight, in.norm_bias, in.epsilon, channels, normal);
-        tile_set_row(tile, channels, i, normal);
-      }
-      tile_clear_rest(tile, rows, channels);
+      normalise_into_tile(norm, in.x + first * channels, rows, normal, tile);
       float* out = y + first * width;
       const float* padded_bias = linear.bias(0);
       tile_gemm(tile, rows, channels, linear.panels(0), channels, channels, width,

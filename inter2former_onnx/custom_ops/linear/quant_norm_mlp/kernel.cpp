@@ -1,9 +1,9 @@
 // QuantNormMlp: LayerNorm, linear, GELU, linear and residual for a tile of tokens at a time, both linear layers in
 // bytes. The hidden layer exists for one tile only.
 #include "native/ort/kernel.hpp"
-#include "native/maths/gelu.hpp"
+#include "linear/normalised.hpp"
+#include "native/maths/activations.hpp"
 #include "native/maths/int8_weights.hpp"
-#include "native/maths/layer_norm.hpp"
 
 namespace i2f {
 namespace I2F_ISA {
@@ -32,6 +32,7 @@ class QuantNormMlp final : public Kernel {
     const PackedInt8& second = second_.get(in.weight2, in.scale2, in.bias2, in.C, in.H, &local2);
 
     const int64_t channels = in.C;
+    const LayerNorm norm = {in.norm_weight, in.norm_bias, in.epsilon, channels};
     const int64_t width = in.H;
     context.parallel_for(ceil_div(in.N, kTile), [&](int64_t task) {
       const int64_t begin = task * kTile;
@@ -43,16 +44,11 @@ class QuantNormMlp final : public Kernel {
       const QuantisedRows rows = {scratch.part<unsigned char>(0), scratch.part<float>(1), scratch.part<float>(2)};
       float* normal = scratch.part<float>(3);
       float* hidden = scratch.part<float>(4);
-      for (int64_t i = 0; i < count; ++i) {
-        layer_norm(in.x + (begin + i) * channels, in.norm_weight, in.norm_bias, in.epsilon, channels, normal);
-        quantise_row(normal, i, first, rows);
-      }
-      clear_rows(count, first, rows);
+      normalise_and_quantise(norm, in.x + begin * channels, count, normal, first, rows);
       int8_gemm(rows, count, first, [=](int64_t row, int64_t column, Vec value) {
         store_columns(hidden + row * width, column, width, gelu(value));
       });
-      for (int64_t i = 0; i < count; ++i) quantise_row(hidden + i * width, i, second, rows);
-      clear_rows(count, second, rows);
+      quantise_rows(hidden, count, second, rows);
       int8_gemm(rows, count, second, Int8AddTo{in.x + begin * channels, y + begin * channels, channels});
     });
   }

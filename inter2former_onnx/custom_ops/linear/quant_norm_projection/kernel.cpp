@@ -1,7 +1,7 @@
 // QuantNormProjection: LayerNorm, rounding to bytes and a linear layer of bytes in one pass over the tokens.
 #include "native/ort/kernel.hpp"
+#include "linear/normalised.hpp"
 #include "native/maths/int8_weights.hpp"
-#include "native/maths/layer_norm.hpp"
 
 namespace i2f {
 namespace I2F_ISA {
@@ -25,6 +25,7 @@ class QuantNormProjection final : public Kernel {
     const PackedInt8& linear = weights_.get(in.weight, in.scale, in.bias, in.P, in.C, &local);
 
     const int64_t channels = in.C;
+    const LayerNorm norm = {in.norm_weight, in.norm_bias, in.epsilon, channels};
     const int64_t width = in.P;
     context.parallel_for(ceil_div(in.N, kTile), [&](int64_t task) {
       const int64_t first = task * kTile;
@@ -33,11 +34,7 @@ class QuantNormProjection final : public Kernel {
                              bytes_of<float>(channels)});
       const QuantisedRows rows = {scratch.part<unsigned char>(0), scratch.part<float>(1), scratch.part<float>(2)};
       float* normal = scratch.part<float>(3);
-      for (int64_t i = 0; i < count; ++i) {
-        layer_norm(in.x + (first + i) * channels, in.norm_weight, in.norm_bias, in.epsilon, channels, normal);
-        quantise_row(normal, i, linear, rows);
-      }
-      clear_rows(count, linear, rows);
+      normalise_and_quantise(norm, in.x + first * channels, count, normal, linear, rows);
       float* out = y + first * width;
       int8_gemm(rows, count, linear, [=](int64_t row, int64_t column, Vec value) {
         store_columns(out + row * width, column, width, value);

@@ -29,8 +29,7 @@ class QuantResidualProjection final : public Kernel {
       const int64_t count = min_of(kTile, in.N - first);
       const Scratch scratch({QuantisedRows::bytes(linear, count), bytes_of<float>(kTile), bytes_of<float>(kTile)});
       const QuantisedRows rows = {scratch.part<unsigned char>(0), scratch.part<float>(1), scratch.part<float>(2)};
-      for (int64_t i = 0; i < count; ++i) quantise_row(in.x + (first + i) * in.C, i, linear, rows);
-      clear_rows(count, linear, rows);
+      quantise_rows(in.x + first * in.C, count, linear, rows);
       int8_gemm(rows, count, linear, Int8AddTo{in.residual + first * width, y + first * width, width});
     });
   }

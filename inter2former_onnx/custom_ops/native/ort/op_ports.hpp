@@ -14,9 +14,9 @@
 //
 // In a ports.def, SIZE(N) names a size. It becomes known from the first dimension N, or multiple of it like 3*N, that
 // arrives, and has to agree with all others; the kernel gives those to `in` that only it can know, before it makes the
-// outputs. LET(heads, num_heads) gives a dimension another name. A dimension is a size, an attribute, a name from LET, a
-// number, or of the forms 3*D, h*w, D/num_heads, D/4 and D/num_heads/4. A line holds one entry; a comment behind it says
-// what it means. registry.py reads the file, too.
+// outputs. LET(heads, num_heads) gives a dimension another name. A dimension is a size, an attribute, a name from LET,
+// a number, or of the forms 3*D, h*w, D/num_heads, D/4 and D/num_heads/4. A line holds one entry; a comment behind it
+// says what it means. registry.py reads the file, too.
 
 #define SIZE(name)
 #define LET(name, dim)

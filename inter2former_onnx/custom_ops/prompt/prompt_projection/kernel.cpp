@@ -3,8 +3,10 @@
 #include "native/ort/kernel.hpp"
 #include "native/maths/gemm.hpp"
 #include "native/maths/layer_norm.hpp"
+#include "native/maths/linear_weights.hpp"
 #include "native/memory.hpp"
 #include "native/maths/rows.hpp"
+#include "native/maths/token_grid.hpp"
 
 namespace i2f {
 namespace I2F_ISA {
@@ -27,16 +29,8 @@ class PromptProjection final : public Kernel {
   void compute(const Context& context) const override {
     const Inputs in(context, attributes_);
     const int64_t tokens = in.h * in.w;
-    const int64_t top = in.offset[0];
-    const int64_t left = in.offset[1];
-    // Written so that no sum can overflow.
-    if (top < 0 || left < 0 || in.rh > in.h || in.rw > in.w || top > in.h - in.rh || left > in.w - in.rw) {
-      context.fail(
-          "input 'offset' holds (%lld, %lld), expected a place for a region of %lld x %lld tokens in a grid of "
-          "%lld x %lld",
-          static_cast<long long>(top), static_cast<long long>(left), static_cast<long long>(in.rh),
-          static_cast<long long>(in.rw), static_cast<long long>(in.h), static_cast<long long>(in.w));
-    }
+    const Region region = {in.offset[0], in.offset[1], in.rh, in.rw};
+    check_region(context, region, {in.h, in.w});
     context.check_ascending(input::changed, in.changed, in.n, tokens);
     const Outputs out(context, in);
     PackedLinear local;
@@ -55,12 +49,12 @@ class PromptProjection final : public Kernel {
       };
       int64_t next = first_at_least(in.changed, in.n, task * kTask);
       for (int64_t token = task * kTask; token < last; ++token) {
-        const int64_t row = token / columns - top;
-        const int64_t column = token % columns - left;
-        const bool inside = row >= 0 && row < in.rh && column >= 0 && column < in.rw;
+        const int64_t row = token / columns - region.top;
+        const int64_t column = token % columns - region.left;
+        const bool inside = row >= 0 && row < region.rows && column >= 0 && column < region.columns;
         const bool is_changed = next < in.n && in.changed[next] == token;
         if (is_changed) ++next;
-        const float* added = inside ? in.prompt + (row * in.rw + column) * channels : in.background;
+        const float* added = inside ? in.prompt + (row * region.columns + column) * channels : in.background;
         float* sum = out.x + token * channels;
         add_rows(in.embed + token * channels, added, channels, sum);
         if (inside && is_changed) {
@@ -76,6 +70,28 @@ class PromptProjection final : public Kernel {
   }
 
  private:
+  // The tokens that the prompt covers.
+  struct Region {
+    int64_t top;
+    int64_t left;
+    int64_t rows;
+    int64_t columns;
+  };
+
+  static void check_region(const Context& context, const Region& region, const Grid& grid) {
+    // Written so that no sum can overflow.
+    const bool fits = region.top >= 0 && region.left >= 0 && region.rows <= grid.rows &&
+                      region.columns <= grid.columns && region.top <= grid.rows - region.rows &&
+                      region.left <= grid.columns - region.columns;
+    if (fits) return;
+    context.fail(
+        "input 'offset' holds (%lld, %lld), expected a place for a region of %lld x %lld tokens in a grid of "
+        "%lld x %lld",
+        static_cast<long long>(region.top), static_cast<long long>(region.left), static_cast<long long>(region.rows),
+        static_cast<long long>(region.columns), static_cast<long long>(grid.rows),
+        static_cast<long long>(grid.columns));
+  }
+
   // Normalised rows that wait for their product, and whose they are.
   struct Tile {
     float* normal;

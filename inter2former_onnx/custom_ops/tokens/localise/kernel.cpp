@@ -1,7 +1,8 @@
 // Localise: four linear layers with SiLU between, tile by tile of tokens, so that only x is read and only the result
 // written.
-#include "native/maths/fast_silu.hpp"
+#include "native/maths/activations.hpp"
 #include "native/maths/gemm.hpp"
+#include "native/maths/linear_weights.hpp"
 #include "native/ort/kernel.hpp"
 #include "native/memory.hpp"
 #include "native/maths/token_grid.hpp"

@@ -40,8 +40,8 @@ class LocalUpsample2x final : public Kernel {
     if (!constant_) local = TapWeights(in.weight, in.Co, in.Ci);
     const TapWeights& weights = constant_ ? weights_ : local;
     const Scratch scratch({bytes_of<float>(in.Ci), bytes_of<float>(in.Ci)});
-    const CropNorm norm = crop_norm(context, in.x, in.rows * in.columns * in.Ci, in.norm_weight, in.norm_bias, in.Ci,
-                                    in.epsilon, scratch.part<float>(0), scratch.part<float>(1));
+    const GroupNorm norm = group_norm(context, in.x, in.rows * in.columns * in.Ci, in.norm_weight, in.norm_bias, in.Ci,
+                                      in.epsilon, scratch.part<float>(0), scratch.part<float>(1));
     const bool activation = in.activation == 1;
     const int64_t blocks = layout.row_blocks();
     context.parallel_for(blocks * layout.groups, [&](int64_t task) {
