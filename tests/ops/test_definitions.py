@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -158,6 +159,19 @@ def test_graphs_do_not_tell_where_their_definition_stands() -> None:
     assert len(branches) >= 10
     assert all(branch.g.name == f"{node}_{branch.name}" for _, node, branch in branches)
     assert len({(function, branch.g.name) for function, _, branch in branches}) == len(branches)
+
+
+def test_numbers_in_definitions_are_not_cast() -> None:
+    """They have the type of what they meet; onnxscript would have onnxruntime cast them when it loads a model."""
+    nodes = [node for proto in function_protos() for node in nodes_of(list(proto.node))]
+    assert sum(node.op_type == "Constant" for node in nodes) >= 200
+    assert [node for node in nodes if node.op_type == "CastLike"] == []
+
+
+def test_functions_are_short() -> None:
+    """At most 60 lines, signature and docstring included."""
+    for function in functions():
+        assert len(inspect.getsource(function.function).splitlines()) - 1 <= 60, function.name
 
 
 def test_functions_use_opset_18_only() -> None:
