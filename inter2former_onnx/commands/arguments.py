@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Collection
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
-from ..errors import ArgumentError
+from ..errors import ArgumentError, Inter2FormerError
 
 
 def positive_int(text: str) -> int:
@@ -59,3 +60,19 @@ def check_suffix(option: str, path: Path, allowed: Collection[str]) -> None:
     """
     if path.suffix.lower() not in allowed:
         raise ArgumentError(f"{option} {path}: the file name must end in one of {', '.join(allowed)}")
+
+
+@contextmanager
+def python_names_as_options(names: Mapping[str, str]) -> Iterator[None]:
+    """Let errors that tell a Python caller what to pass tell the command's user which option to give.
+
+    Args:
+        names: what the message has -> what it shall have, such as "overwrite=True" -> "--overwrite".
+    """
+    try:
+        yield
+    except Inter2FormerError as error:
+        text = str(error)
+        for python, option in names.items():
+            text = text.replace(python, option)
+        raise type(error)(text) from error
