@@ -8,7 +8,8 @@
 
 Images of more than half a gigabyte in memory are refused; INTER2FORMER_MAX_PIXELS sets another limit.
 
-`.npy` files (uint8, height x width x 3, RGB) are read with numpy alone; everything else needs Pillow (extra `[image]`).
+`.npy` files (uint8, height x width x 3, RGB) are read with numpy alone; everything else needs Pillow (extra `[image]`),
+and HEIC pillow-heif beside it.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from __future__ import annotations
 import os
 import struct
 import warnings
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
@@ -23,8 +25,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .errors import ArgumentError, ImageError
-from .extras import require
-from .image_formats import PICTURE_FORMATS
+from .extras import missing, require
+from .image_formats import HEIF_DISTRIBUTION, HEIF_MODULE, PICTURE_FORMATS
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -64,12 +66,36 @@ def open_image(path: Path) -> Image.Image:
     Raises:
         Exception: whatever Pillow raises.
     """
-    from PIL import Image
+    from PIL import Image, UnidentifiedImageError
 
     limit, pillows = max_pixels(), Image.MAX_IMAGE_PIXELS
     if pillows is not None and limit > 2 * pillows:  # it warns above its limit and refuses above twice
         Image.MAX_IMAGE_PIXELS = (limit + 1) // 2
-    return Image.open(path)
+    try:
+        return Image.open(path)
+    except UnidentifiedImageError:
+        if not _looks_like_heif(path):
+            raise
+        if missing(HEIF_MODULE):
+            raise ImageError(f"{path}: a HEIC picture, which is read where {HEIF_DISTRIBUTION} is installed") from None
+        import_module(HEIF_MODULE).register_heif_opener()
+        return Image.open(path)
+
+
+def _looks_like_heif(path: Path) -> bool:
+    """Tell whether a file is of the family that phones write, by its first box."""
+    with path.open("rb") as stream:
+        head = stream.read(12)
+    return head[4:8] == b"ftyp" and head[8:12] in (
+        b"heic",
+        b"heix",
+        b"heim",
+        b"heis",
+        b"hevc",
+        b"hevx",
+        b"mif1",
+        b"msf1",
+    )
 
 
 def read_image(path: str | Path) -> RGBImage:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import io
+import os
 import struct
+import subprocess
+import sys
 import zlib
 from pathlib import Path
 
@@ -70,6 +73,51 @@ def test_exif_orientation_puts_the_image_upright(tmp_path: Path, orientation: in
     result = read_image(tmp_path / f"a.{suffix}")
     assert result.shape == upright.shape
     assert np.abs(result.astype(int) - upright).max() < 12
+
+
+HEIC = b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + bytes(40)
+
+# A stand-in for pillow-heif, whose pictures are 3 x 2 pixels of red.
+PILLOW_HEIF = """
+from PIL import Image, ImageFile
+
+class File(ImageFile.ImageFile):
+    format = "HEIF"
+    def _open(self):
+        self._size, self._mode, self.tile = (3, 2), "RGB", []
+        self.im = Image.new("RGB", (3, 2), "red").im
+
+def register_heif_opener():
+    Image.register_open("HEIF", File, lambda head: head[4:12] == b"ftypheic")
+"""
+
+
+@pytest.mark.parametrize("name", ["a.heic", "a.jpg"])  # phones name them either way
+def test_heic_is_read_where_pillow_heif_is_installed(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).write_bytes(HEIC)
+    (tmp_path / "with").mkdir()
+    (tmp_path / "with" / "pillow_heif.py").write_text(PILLOW_HEIF)
+    code = (
+        "import sys\n"
+        "from inter2former_onnx.image_formats import READ_SUFFIXES\n"
+        "from inter2former_onnx.images import read_image\n"
+        "assert 'PIL' not in sys.modules and 'pillow_heif' not in sys.modules\n"
+        f"print('.heic' in READ_SUFFIXES, read_image({name!r})[1, 2])"
+    )
+    environment = {
+        **os.environ,
+        "PYTHONPATH": os.pathsep.join([str(tmp_path / "with"), os.environ.get("PYTHONPATH", "")]),
+    }
+    command = [sys.executable, "-c", code]
+    result = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=True)
+    assert result.stdout == "True [255   0   0]\n"
+
+
+def test_heic_without_pillow_heif_names_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("inter2former_onnx.extras.find_spec", lambda name: None if name == "pillow_heif" else object())
+    (tmp_path / "a.heic").write_bytes(HEIC)
+    with pytest.raises(ImageError, match=r"a\.heic: a HEIC picture, which is read where pillow-heif is installed$"):
+        read_image(tmp_path / "a.heic")
 
 
 def test_damaged_exif_does_not_lose_the_image(tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..errors import ImageError
-from ..image_formats import READ_SUFFIXES
+from ..image_formats import READ_SUFFIXES, skipped_kinds
 from ..images import RGBImage, check_pixel_count, open_image, read_image
 
 if TYPE_CHECKING:
@@ -144,6 +144,7 @@ class Gallery:
 
     root: Path
     photos: tuple[Photo, ...] = field(repr=False)
+    left_out: tuple[str, ...] = ()  # what could have been meant and is not among them, a line for each reason
 
     @classmethod
     def open(cls, path: Path, without: Path | None = None) -> Gallery:
@@ -164,21 +165,23 @@ class Gallery:
             root = path.parent.resolve()
             return cls(root, (Photo(root, path.name),))
         root = path.resolve()
-        names = sorted(_names(root, without.resolve() if without is not None else None), key=_counted)
+        files = list(_files(root, without.resolve() if without is not None else None))
+        names = sorted((name for name in files if Path(name).suffix.lower() in READ_SUFFIXES), key=_counted)
+        skipped = skipped_kinds(files)
+        left_out = (skipped,) if skipped else ()
         if not names:
-            raise ImageError(f"{path}: no pictures in this folder ({', '.join(sorted(READ_SUFFIXES))})")
-        return cls(root, tuple(Photo(root, name) for name in names))
+            kinds = ", ".join(sorted(READ_SUFFIXES))
+            raise ImageError("; ".join((f"{path}: no pictures in this folder ({kinds})", *left_out)))
+        return cls(root, tuple(Photo(root, name) for name in names), left_out)
 
 
-def _names(root: Path, without: Path | None) -> Iterator[str]:
+def _files(root: Path, without: Path | None) -> Iterator[str]:
     for folder, folders, files in os.walk(root):
         here = Path(folder)
         folders[:] = [name for name in folders if not name.startswith(".") and here / name != without]
         for name in files:
             path = here / name
-            if path.suffix.lower() not in READ_SUFFIXES or name.startswith("."):
-                continue
-            if _place_within(path, root) is not None:
+            if not name.startswith(".") and _place_within(path, root) is not None:
                 yield path.relative_to(root).as_posix()
 
 

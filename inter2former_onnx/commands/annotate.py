@@ -66,6 +66,8 @@ def run(args: argparse.Namespace) -> int:
     listening = bind(args.host, args.port)
     workspace = Workspace(segmenter, gallery, out, args.classes)
     print(f"{len(gallery.photos)} pictures in {gallery.root}; annotations in {workspace.out}")
+    for line in gallery.left_out:
+        print(line)
     if "random_weights" in segmenter.manifest.source:
         print("this bundle holds random weights: the page works, the masks mean nothing")
     serve(workspace, listening, args.host, browser=not args.no_browser)

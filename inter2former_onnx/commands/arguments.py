@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Collection, Iterator, Mapping
+import re
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -21,17 +22,40 @@ def positive_int(text: str) -> int:
     return value
 
 
-def click(text: str) -> tuple[int, int, bool]:
-    """Read `X,Y` or `X,Y,+` (on the object), or `X,Y,-` (beside it): (x, y, positive)."""
+def click(text: str) -> tuple[float, float, bool]:
+    """Read `X,Y` or `X,Y,+` (on the object), or `X,Y,-` (beside it): (x, y, positive), a point in pixels."""
     parts = [part.strip() for part in text.split(",")]
     sign = parts.pop() if len(parts) == 3 else "+"
     try:
-        x, y = (int(part) for part in parts)
+        x, y = (_coordinate(part) for part in parts)
     except ValueError:
         sign = ""
     if sign not in ("+", "-"):
-        raise argparse.ArgumentTypeError(f"{text!r} is not X,Y or X,Y,+ or X,Y,- with whole numbers X and Y")
+        raise argparse.ArgumentTypeError(f"{text!r} is not X,Y or X,Y,+ or X,Y,- with numbers X and Y")
     return x, y, sign == "+"
+
+
+def _coordinate(text: str) -> float:
+    if re.fullmatch(r"[+-]?\d+", text):
+        return int(text)
+    if re.fullmatch(r"[+-]?(\d+\.\d*|\.\d+)", text):
+        return float(text)
+    raise ValueError
+
+
+def joined_clicks(arguments: Sequence[str]) -> list[str]:
+    """Write `--click -5,3` as `--click=-5,3`: argparse takes what begins with a minus for an option.
+
+    Args:
+        arguments: of the whole command.
+    """
+    joined: list[str] = []
+    for argument in arguments:
+        if joined and joined[-1] == "--click" and re.match(r"-[\d.]", argument):
+            joined[-1] = f"--click={argument}"
+        else:
+            joined.append(argument)
+    return joined
 
 
 def add_engine_arguments(parser: argparse.ArgumentParser) -> None:

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..errors import ArgumentError, EmbeddingError, ImageError, Inter2FormerError
-from ..image_formats import READ_SUFFIXES
+from ..image_formats import READ_SUFFIXES, skipped_kinds
 from .arguments import add_engine_arguments
 
 if TYPE_CHECKING:
@@ -117,15 +117,18 @@ def _images(folder: Path) -> list[Path]:
     """List the image files of a folder and its subfolders by their names; hidden ones are not meant."""
     if not folder.is_dir():
         raise ImageError(f"{folder}: expected a folder of images, found {'a file' if folder.exists() else 'nothing'}")
-    found = [
+    files = [
         path
         for path in sorted(folder.rglob("*"))
-        if path.suffix.lower() in READ_SUFFIXES
-        and not any(part.startswith(".") for part in path.relative_to(folder).parts)
-        and path.is_file()
+        if not any(part.startswith(".") for part in path.relative_to(folder).parts) and path.is_file()
     ]
+    found = [path for path in files if path.suffix.lower() in READ_SUFFIXES]
+    skipped = skipped_kinds(path.name for path in files)
     if not found:
-        raise ImageError(f"{folder}: holds no image ({', '.join(READ_SUFFIXES)})")
+        left_out = f"; {skipped}" if skipped else ""
+        raise ImageError(f"{folder}: holds no image ({', '.join(READ_SUFFIXES)}){left_out}")
+    if skipped:
+        print(skipped, file=sys.stderr)
     return found
 
 

@@ -35,6 +35,17 @@ def test_pictures_of_a_folder_in_the_order_people_count(tmp_path: Path) -> None:
     assert [photo.name for photo in gallery.photos] == ["a.jpg", "b9.PNG", "b10.png", "sub/c.webp"]
 
 
+def test_skipped_pictures_are_counted_by_kind(tmp_path: Path) -> None:
+    for name in ("a.jpg", "b.jfif", "c.gif", "sub/d.JPG"):
+        write(tmp_path / name)
+    for name in ("e.heic", "f.NEF", "sub/g.heic", "notes.txt", ".h.heic"):
+        (tmp_path / name).write_bytes(b"x")
+    gallery = Gallery.open(tmp_path)
+    assert [photo.name for photo in gallery.photos] == ["a.jpg", "b.jfif", "c.gif", "sub/d.JPG"]
+    (line,) = gallery.left_out
+    assert line.startswith("skipped 2 .heic, 1 .nef")
+
+
 def test_one_photograph(tmp_path: Path) -> None:
     path = write(tmp_path / "a.png")
     write(tmp_path / "b.png")

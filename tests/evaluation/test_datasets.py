@@ -224,7 +224,7 @@ def test_images_that_cannot_be_of_this_size(height: int, width: int) -> None:
 
 def test_coco_without_pycocotools_names_the_extra(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("inter2former_onnx.extras.find_spec", lambda name: None)
-    with pytest.raises(MissingDependencyError, match=r"pycocotools.*inter2former-onnx\[eval\]"):
+    with pytest.raises(MissingDependencyError, match=r"pycocotools.*'\.\[eval\]'"):
         READERS["coco"](tmp_path)
 
 
@@ -310,3 +310,14 @@ def test_missing_counterparts_and_damage_wait_for_their_turn(tmp_path: Path) -> 
 def test_a_folder_of_another_layout_is_refused(name: str, tmp_path: Path) -> None:
     with pytest.raises(ArgumentError, match="expected a folder"):
         READERS[name](tmp_path)
+
+
+def test_files_of_other_kinds_are_counted_and_hide_no_picture(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    folder = plain_folder(tmp_path, 2)
+    for name in ("p000.txt", "p000.xml", "p001.xml", "notes"):
+        (folder / "images" / name).write_text("beside the picture")
+    (folder / "masks" / "p000.json").write_text("{}")
+    found = READERS["folder"](folder)
+    assert [picture.image.name for picture in found] == ["notes", "p000.png", "p001.png"]
+    assert [picture.name for picture in found if picture.name != "notes" and read(picture)] == ["p000", "p001"]
+    assert caplog.messages == [f"{folder / 'images'}: skipped 2 .xml, 1 .txt", f"{folder / 'masks'}: skipped 1 .json"]

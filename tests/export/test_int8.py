@@ -167,3 +167,12 @@ def test_images_are_picked_evenly(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     for index in range(10):
         np.save(tmp_path / f"{index}.npy", np.zeros((2, 2, 3), np.uint8))
     assert [path.stem for path in calibration_images.calibration_images(tmp_path)] == ["0", "2", "5", "7"]
+
+
+def test_skipped_photographs_are_counted(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    pytest.importorskip("PIL.Image").new("RGB", (8, 8)).save(tmp_path / "a.jfif", "JPEG")
+    for name in ("b.heic", "c.heic", "notes.txt"):
+        (tmp_path / name).write_bytes(b"x")
+    assert [path.name for path in calibration_images.calibration_images(tmp_path)] == ["a.jfif"]
+    (line,) = caplog.messages
+    assert line.startswith("calibration: skipped 2 .heic (.heic is read where pillow-heif is installed)")

@@ -16,6 +16,7 @@ from typing import BinaryIO
 import torch
 
 from ...errors import CheckpointError, MissingDependencyError
+from ...extras import install_hint
 from .containers import find_state_dict
 from .legacy_format import LegacyCheckpoint
 from .limits import DEFAULT_LIMITS, CheckpointFault, Limits
@@ -125,8 +126,7 @@ def _read_safetensors(path: Path) -> dict[str, torch.Tensor]:
         from safetensors.torch import load_file
     except ImportError as error:
         raise MissingDependencyError(
-            f"checkpoint {path} is a safetensors file, and safetensors is not installed:"
-            " pip install 'inter2former-onnx[export]'"
+            f"checkpoint {path} is a safetensors file, and safetensors is not installed: {install_hint('export')}"
         ) from error
     try:
         state = load_file(path)
