@@ -222,9 +222,9 @@ def _read_with_pillow(path: Path, stretched: bool) -> ImageFile:
                 check_pixel_count(path, *image.size)
                 deep = sixteen_bits.is_deep_colour(image)
                 # Pillow turns TIFF files while it loads them; PNG files have their metadata after the pixels.
-                orientation = _orientation(image) if image.format == "TIFF" else 0
+                orientation = exif_orientation(image) if image.format == "TIFF" else 0
                 image.load()
-                orientation = orientation or _orientation(image)
+                orientation = orientation or exif_orientation(image)
                 picture = _upright(image)
             values, used = _values_of_16_bits(path, picture, deep)
             if stretched and values is not None and used is not None and is_dark(used):
@@ -252,7 +252,8 @@ def _upright(image: Image.Image) -> Image.Image:
         return image  # metadata that cannot be parsed says nothing about the orientation; the pixels are whole
 
 
-def _orientation(image: Image.Image) -> int:
+def exif_orientation(image: Image.Image) -> int:
+    """Read how a file's stored pixels are to be turned: EXIF's 1 to 8, 1 (not at all) where it does not say."""
     try:
         value = image.getexif().get(_ORIENTATION, 1)
     except (OSError, SyntaxError, ValueError, KeyError, struct.error):
