@@ -41,7 +41,7 @@ def pictures(folder: Path) -> Sequence[Picture]:
         for annotation in content["annotations"]:
             if not annotation.get("iscrowd", 0):
                 own[annotation["image_id"]].append((annotation["id"], annotation["segmentation"]))
-        recorded = _recorded_folder(path, content)
+        recorded = recorded_folder(path, content)
         images = recorded or _image_folder(path)
         found = [
             Picture(
@@ -62,8 +62,15 @@ def pictures(folder: Path) -> Sequence[Picture]:
     return found
 
 
-def _recorded_folder(path: Path, content: Any) -> Path | None:
+def recorded_folder(path: Path, content: Any) -> Path | None:
     """Find the pictures' folder that a file of `inter2former annotate` records, as a path from its own folder.
+
+    Args:
+        path: of the file.
+        content: what it holds.
+
+    Returns:
+        The folder; None where the file records none.
 
     Raises:
         ArgumentError: it is not there.
