@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from .image_formats import READ_SUFFIXES
+from .image_formats import READ_SUFFIXES, skipped_kinds
 from .wording import counted, listed
 
 # In a folder of results: says whose they are and, where results come and go, lists them.
@@ -57,6 +57,7 @@ def find_pictures(folder: Path, without: Path | None = None) -> PictureFolder:
     links: list[str] = []
     results: list[str] = []
     unreadable: list[str] = []
+    others: list[str] = []
 
     def note(error: OSError) -> None:
         unreadable.append(f"{_name(Path(error.filename), root)} ({error.strerror})")
@@ -77,13 +78,17 @@ def find_pictures(folder: Path, without: Path | None = None) -> PictureFolder:
         folders[:] = entered
         for name in files:
             path = place / name
-            if path.suffix.lower() not in READ_SUFFIXES or name.startswith("."):
+            if name.startswith("."):
+                continue
+            if path.suffix.lower() not in READ_SUFFIXES:
+                others.append(name)
                 continue
             if os.path.isfile(path):
                 names.append(_name(path, root))
             elif _is_link(path):
                 links.append(_name(path, root))
-    left_out = []
+    skipped = skipped_kinds(others)
+    left_out = [skipped] if skipped else []
     if links:
         left_out.append(f"{counted(len(links), 'link')} left out, to folders or to nothing: {listed(sorted(links))}")
     if results:

@@ -19,13 +19,14 @@ import numpy as np
 
 from ..errors import ImageError
 from ..image_formats import READ_SUFFIXES
-from ..images import RGBImage, check_pixel_count, open_image, read_image
+from ..images import RGBImage, check_pixel_count, open_image, range_in_words, read_stretched, used_range
 from ..picture_folder import find_pictures
+from ..sixteen_bits import is_dark, is_deep_colour
 from ..wording import counted, listed
 from .dataset import is_storable
 
 if TYPE_CHECKING:
-    from PIL import Image
+    from PIL.ImageFile import ImageFile
 
 MAX_FILE_BYTES = 1 << 30
 THUMBNAIL_SIDE = 240
@@ -68,15 +69,27 @@ class Photo:
         return place
 
     def pixels(self) -> RGBImage:
-        """Read the picture.
+        """Read the picture. One that uses few of its 16 bits is stretched to the range that it uses.
 
         Returns:
             uint8 [height, width, 3], RGB.
 
         Raises:
-            ImageError: not a readable picture; see read_image.
+            ImageError: not a readable picture; see images.read_image.
         """
-        return read_image(self.path)
+        return read_stretched(self.path)
+
+    def note(self) -> str:
+        """Say what a person should know of the picture before masks are made on it.
+
+        Returns:
+            The words; empty where there is nothing to say.
+
+        Raises:
+            ImageError: not a readable picture.
+        """
+        used = used_range(self.path)
+        return f"{range_in_words(used)}, and is shown by that range" if used is not None and is_dark(used) else ""
 
     def size(self) -> tuple[int, int]:
         """Read the size of `pixels()` from the file's header.
@@ -118,7 +131,7 @@ class Photo:
         if path.suffix.lower() != ".npy":
             with _opened(path) as image:
                 lossy = image.format == "JPEG"
-                plain = image.mode in _PLAIN_MODES and not image.has_transparency_data
+                plain = image.mode in _PLAIN_MODES and not image.has_transparency_data and not is_deep_colour(image)
                 if plain and image.getexif().get(_ORIENTATION, 1) == 1 and image.format in _SHOWN_AS_IT_IS:
                     return path.read_bytes(), _SHOWN_AS_IT_IS[image.format]
         return _encoded(self.pixels(), "JPEG" if lossy else "PNG")
@@ -220,7 +233,7 @@ def _place_within(path: Path, root: Path, may_lead_out: bool) -> Path | None:
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[Image.Image]:
+def _opened(path: Path) -> Iterator[ImageFile]:
     """Open a file with Pillow: its header is read, its pixels are not. What fails inside is an ImageError."""
     import warnings
 
@@ -231,7 +244,7 @@ def _opened(path: Path) -> Iterator[Image.Image]:
                 yield image
     except (ImageError, MemoryError):
         raise
-    except Exception as error:  # see read_image on what decoders raise
+    except Exception as error:  # see images.py on what decoders raise
         raise ImageError(f"{path}: cannot be read as an image, is it complete? ({error})") from error
 
 

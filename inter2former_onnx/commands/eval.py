@@ -6,6 +6,7 @@ A run that was stopped goes on when the same command is given again.
 from __future__ import annotations
 
 import argparse
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -128,6 +129,8 @@ def run(args: argparse.Namespace) -> int:
     runs = [read_run(folder) for folder in folders]
     page = write_report(runs, args.out)
     for finished in runs:
+        for note in finished.notes:
+            print(f"note: {note}", file=sys.stderr)
         print(finished.line())
     print(f"wrote {page}")
     return 0

@@ -33,6 +33,11 @@ class FinishedRun:
             notes.append(f"incomplete: {done} of {counted(self.settings['pictures'], 'picture')}")
         return self.settings["label"] + (f" ({', '.join(notes)})" if notes else "")
 
+    @property
+    def notes(self) -> list[str]:
+        """What is to be known of single pictures, each once."""
+        return list(dict.fromkeys(line["note"] for line in self.lines if "note" in line))
+
     def line(self) -> str:
         """Say the most important numbers in one line, for a terminal."""
         s = self.summary

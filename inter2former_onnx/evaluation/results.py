@@ -1,8 +1,8 @@
 """A run's folder: `settings.json`, and `objects.jsonl` with a line an object, from which a run goes on after a stop.
 
 A line holds picture and object (numbers in the data set's order), objects (how many the picture has), name, ious,
-boundary_ious, clicks ([x, y, 1 or 0]), click_seconds, encode_seconds. Where a picture or its annotation could
-not be used: picture, (object, objects,) name and error.
+boundary_ious, clicks ([x, y, 1 or 0]), click_seconds, encode_seconds, and a note where there is something to know.
+Where a picture or its annotation could not be used: picture, (object, objects,) name and error.
 """
 
 from __future__ import annotations

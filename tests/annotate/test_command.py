@@ -167,4 +167,4 @@ def test_without_the_extra(pictures: Path, monkeypatch: pytest.MonkeyPatch, caps
 
     monkeypatch.setattr(extras, "find_spec", lambda name: None if name == "uvicorn" else object())
     assert main(["annotate", str(pictures)]) == 3
-    assert "pip install 'inter2former-onnx[annotate]'" in capsys.readouterr().err
+    assert "pip install '.[annotate]'" in capsys.readouterr().err

@@ -36,6 +36,17 @@ def test_pictures_of_a_folder_in_the_order_people_count(tmp_path: Path) -> None:
     assert [photo.name for photo in gallery.photos] == ["a.jpg", "b9.PNG", "b10.png", "sub/c.webp"]
 
 
+def test_skipped_pictures_are_counted_by_kind(tmp_path: Path) -> None:
+    for name in ("a.jpg", "b.jfif", "c.gif", "sub/d.JPG"):
+        write(tmp_path / name)
+    for name in ("e.heic", "f.NEF", "sub/g.heic", "notes.txt", ".h.heic"):
+        (tmp_path / name).write_bytes(b"x")
+    gallery = Gallery.open(tmp_path)
+    assert [photo.name for photo in gallery.photos] == ["a.jpg", "b.jfif", "c.gif", "sub/d.JPG"]
+    (line,) = gallery.left_out
+    assert line.startswith("skipped 2 .heic, 1 .nef")
+
+
 def test_one_photograph(tmp_path: Path) -> None:
     path = write(tmp_path / "a.png")
     write(tmp_path / "b.png")
@@ -160,3 +171,18 @@ def test_files_that_are_too_large(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(module, "MAX_FILE_BYTES", 10)
     with pytest.raises(ImageError, match="more than the 10"):
         photo.for_browser()
+
+
+@pytest.mark.parametrize("colour", [False, True])
+def test_12_bits_of_16_are_shown_by_their_range(tmp_path: Path, colour: bool) -> None:
+    values = np.linspace(0, 4095, 20 * 30).astype(np.uint16).reshape(20, 30)
+    cv2 = pytest.importorskip("cv2")
+    assert cv2.imwrite(str(tmp_path / "a.png"), np.dstack([values] * 3) if colour else values)
+    photo = Photo(tmp_path, "a.png")
+    expected = np.repeat(np.rint(values * (255 / 4095))[:, :, None], 3, axis=2)
+    np.testing.assert_array_equal(photo.pixels(), expected)
+    shown = Image.open(io.BytesIO(photo.for_browser()[0]))
+    np.testing.assert_array_equal(np.asarray(shown.convert("RGB")), expected)
+    assert np.asarray(Image.open(io.BytesIO(photo.thumbnail()[0]))).max() > 240
+    assert photo.note() == "of 16 bits (0 to 65535) it uses 0 to 4095, and is shown by that range"
+    assert Photo(tmp_path, write(tmp_path / "b.png").name).note() == ""

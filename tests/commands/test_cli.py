@@ -86,6 +86,8 @@ def test_help_imports_nothing_heavy(tmp_path: Path) -> None:
         ["export", "--config", "vit_b", "--out", "x"],
         ["export", "--config", "vit_b", "--out", "x", "--checkpoint", "c.pth", "--random-weights", "1"],
         ["export", "--config", "vit_b", "--out", "x", "--checkpoint", "c.pth", "--size", "-16"],
+        ["segment", "a.png", "--click", "1,2", "--out", "m.png", "--over", "o.png"],  # an abbreviation is no option
+        ["export", "--config", "vit_b", "--out", "x", "--random", "1"],
         ["verify", "x"],
         ["train", "--data", "x"],
         ["train", "--data", "x", "--out", "x", "--plot", "--pack"],
@@ -109,13 +111,17 @@ def test_wrong_arguments_exit_with_2(arguments: list[str], capsys: pytest.Captur
         ("300,90,-", (300, 90, False)),
         (" 3 , 9 , - ", (3, 9, False)),
         ("-1,5", (-1, 5, True)),  # refused later, where the image's size is known
+        ("210.5,180.2", (210.5, 180.2, True)),
+        ("1.,.5,-", (1.0, 0.5, False)),
     ],
 )
 def test_clicks_are_read(text: str, expected: tuple[int, int, bool]) -> None:
     assert click(text) == expected
 
 
-@pytest.mark.parametrize("text", ["", "1", "1,2,3", "1,2,+,4", "a,b", "1.5,2", "1,2,", "1,,2", "nan,1", "1 2"])
+@pytest.mark.parametrize(
+    "text", ["", "1", "1,2,3", "1,2,+,4", "a,b", "1e3,2", "1,2,", "1_0,2", "inf,1", ".,1", "1,,2", "nan,1", "1 2"]
+)
 def test_other_text_is_no_click(text: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as exit_:
         cli.main(["segment", "a.png", "--click", text, "--out", "m.png"])
@@ -230,10 +236,10 @@ def test_missing_extra_is_named(tmp_path: Path) -> None:
 
     status, err = run("segment", "a.npy", "--click", "1,1", "--out", "m.png")
     assert status == errors.MissingDependencyError.exit_code
-    assert "inter2former-onnx[image]" in err and err.count("\n") == 1
+    assert "pip install '.[image]'" in err and err.count("\n") == 1
     status, err = run("export", "--random-weights", "1", "--config", "vit_b", "--out", "b")
     assert status == errors.MissingDependencyError.exit_code
-    assert "needs torch" in err and "inter2former-onnx[export]" in err
+    assert "needs torch" in err and "pip install '.[export]'" in err
     status, err = run("train", "--data", ".", "--out", "r")
     assert status == errors.MissingDependencyError.exit_code
-    assert "needs torch, PIL" in err and "inter2former-onnx[train]" in err and err.count("\n") == 1
+    assert "needs torch, PIL" in err and "pip install '.[train]'" in err and err.count("\n") == 1

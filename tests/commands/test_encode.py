@@ -166,10 +166,24 @@ def test_folder_to_folder_and_again(
 def test_pictures_of_every_kind_are_taken(bundle: Path, tmp_path: Path) -> None:
     folder = tmp_path / "photos"
     folder.mkdir()
-    for suffix in (".gif", ".pgm", ".ppm", ".tif"):
+    kinds = (".avif", ".gif", ".jfif", ".jp2", ".pgm", ".ppm", ".tif")
+    for suffix in kinds:
         Image.fromarray(picture(1)).convert("L").save(folder / f"a{suffix}")
     assert encode(folder, tmp_path / "out", bundle) == 0
-    assert files(tmp_path / "out") == ["a.gif.npz", "a.pgm.npz", "a.ppm.npz", "a.tif.npz"]
+    assert files(tmp_path / "out") == [f"a{suffix}.npz" for suffix in kinds]
+
+
+def test_skipped_pictures_are_counted_by_kind(
+    photos: Path, bundle: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("x.HEIC", "y.heic", "trip/z.dng", ".hidden.heic"):
+        (photos / name).write_bytes(b"x")
+    assert encode(photos, tmp_path / "out", bundle) == 0
+    assert capsys.readouterr().err == "skipped 2 .heic, 1 .dng (.heic is read where pillow-heif is installed)\n"
+    (tmp_path / "phone").mkdir()
+    (tmp_path / "phone" / "x.heic").write_bytes(b"x")
+    assert encode(tmp_path / "phone", tmp_path / "out", bundle) == errors.ImageError.exit_code
+    assert "holds no image (" in (said := capsys.readouterr().err) and "; skipped 1 .heic" in said
 
 
 def test_links_and_own_results(bundle: Path, photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
