@@ -16,7 +16,10 @@ from numpy.typing import NDArray
 
 from ..custom_ops import library
 from ..errors import BundleError
+from ..telemetry import turn_off
 from .bundle import Manifest, check_files
+
+turn_off()  # now that onnxruntime is imported
 
 # Which type is the manifest's affair, not the type checker's.
 Array = NDArray[Any]
