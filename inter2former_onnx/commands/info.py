@@ -41,11 +41,13 @@ def _installation() -> Iterator[str]:
 
     from .. import __version__
     from ..extras import EXTRAS, missing
+    from ..runtime.processors import find_processors
 
     yield _row("version", f"inter2former-onnx {__version__}")
     yield _row("python", f"{platform.python_version()} on {platform.system()} {platform.machine()}")
     yield _row("numpy", numpy.__version__)
     yield _row("onnxruntime", onnxruntime.__version__)
+    yield _row("processors", "{} ({})".format(*find_processors()))
     yield _row("custom ops", _custom_ops())
     yield _row("model", _shipped_model())
     for extra in _EXTRAS:

@@ -80,7 +80,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--workers",
         type=positive_int,
         metavar="N",
-        help="threads that decode pictures and simulate clicks (default: as many as there are cores)",
+        help="threads that decode pictures and simulate clicks (default: as many as there are processors)",
     )
     add("--save-minutes", type=float, default=5.0, metavar="M", help="between checkpoints (default: 5)")
     add("--evaluate-minutes", type=float, default=15.0, metavar="M", help="between evaluations (default: 15)")
@@ -112,10 +112,13 @@ def run(args: argparse.Namespace) -> int:
     if args.data is None:
         raise ArgumentError("--data says where the pictures are: a folder with index.json, or a COCO .json file")
     require("train", "torch", "cv2", "PIL", "tqdm", "safetensors")
-    if args.workers is None:
-        from ..runtime.processors import usable_processors
+    import torch
 
+    from ..runtime.processors import usable_processors
+
+    if args.workers is None:
         args.workers = usable_processors()
+    torch.set_num_threads(min(torch.get_num_threads(), usable_processors()))  # torch knows no quotas of containers
     if args.pack:
         return _pack(args)
     return _evaluate(args) if args.evaluate else _train(args)

@@ -19,17 +19,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import ArgumentError, EmbeddingError
+from . import labels as label_rules
 from .box import Box
 from .bundle import read_manifest, shipped_bundle
 from .click import Click, make_click
 from .decoding import Decoded, Decoder
 from .encoding import Encoder, checked_image
 from .geometry import Geometry
-from .labels import DEFINITE_FOREGROUND, region_of_interest
-from .processors import usable_processors
+from .processors import MAX_THREADS, usable_processors, warn_of_too_many
 from .session_state import SessionState
-
-_MAX_THREADS = 1024
 
 
 class Segmenter:
@@ -48,12 +46,12 @@ class Segmenter:
 
         Args:
             bundle: the folder; by default the model that ships in the package.
-            threads: by default the processors this process may use.
+            threads: by default the processors this process may use (processors.py); more are warned of.
 
         Raises:
             BundleError: the bundle is missing, damaged, of a newer format, or onnxruntime refuses it.
             OpsLibraryError: INTER2FORMER_OPS=native, and the native library cannot be used.
-            ArgumentError: `threads` is not a number from 1 to 1024.
+            ArgumentError: `threads`, or INTER2FORMER_THREADS, is not a number from 1 to 1024.
         """
         self.threads = _checked_threads(threads)
         self.bundle = shipped_bundle() if bundle is None else Path(bundle)
@@ -133,7 +131,7 @@ class Segmenter:
         labels = image.checked_labels(labels)
         if dense:
             return self._decoder.decode_densely(image.arrays, image.geometry.grid, labels)
-        return self.decode_region(image, labels, region_of_interest(labels))
+        return self.decode_region(image, labels, label_rules.region_of_interest(labels))
 
     def decode_region(
         self, image: EncodedImage, labels: NDArray[np.uint8], region: Box, touched: Box | None = None
@@ -155,8 +153,9 @@ class Segmenter:
 def _checked_threads(threads: int | None) -> int:
     if threads is None:
         return usable_processors()
-    if isinstance(threads, bool) or not isinstance(threads, int) or not 1 <= threads <= _MAX_THREADS:
-        raise ArgumentError(f"threads: expected a whole number from 1 to {_MAX_THREADS}, found {threads!r}")
+    if isinstance(threads, bool) or not isinstance(threads, int) or not 1 <= threads <= MAX_THREADS:
+        raise ArgumentError(f"threads: expected a whole number from 1 to {MAX_THREADS}, found {threads!r}")
+    warn_of_too_many(threads)
     return threads
 
 
@@ -204,9 +203,46 @@ class EncodedImage:
         if labels.dtype != np.uint8 or labels.shape != (height, width):
             raise ArgumentError(f"labels: expected {expected}, found {labels.dtype} {list(labels.shape)}")
         highest = int(labels.max())
-        if highest > DEFINITE_FOREGROUND:
-            raise ArgumentError(f"labels: expected values from 0 to {DEFINITE_FOREGROUND}, found {highest}")
+        if highest > label_rules.DEFINITE_FOREGROUND:
+            raise ArgumentError(f"labels: expected values from 0 to {label_rules.DEFINITE_FOREGROUND}, found {highest}")
         return labels
+
+    def labels_of_mask(self, mask: NDArray[np.bool_]) -> NDArray[np.uint8]:
+        """Make the label map of a mask, for `session` to go on from it: possible foreground and background.
+
+        Args:
+            mask: bool [height, width] in pixels of the image.
+
+        Returns:
+            uint8 [height, width] in model pixels (`geometry.extent`).
+
+        Raises:
+            ArgumentError: a mask of another type or shape.
+        """
+        expected = f"bool [{self.height}, {self.width}]"
+        if not isinstance(mask, np.ndarray):
+            raise ArgumentError(f"mask: expected a numpy array, {expected}, found {type(mask).__name__}")
+        if mask.dtype != np.bool_ or mask.shape != (self.height, self.width):
+            raise ArgumentError(f"mask: expected {expected}, found {mask.dtype} {list(mask.shape)}")
+        return label_rules.of_mask(mask, self.geometry)
+
+    def labels_of_box(self, box: tuple[int, int, int, int]) -> NDArray[np.uint8]:
+        """Make the label map of a box around an object: unknown inside, possible background around it.
+
+        Args:
+            box: (left, top, right, bottom) in pixels of the image, half open; what lies beside the image is cut off.
+
+        Returns:
+            uint8 [height, width] in model pixels (`geometry.extent`).
+
+        Raises:
+            ArgumentError: `box` is no such box, or lies beside the image.
+        """
+        whole_numbers = len(box) == 4 and all(isinstance(edge, (int, np.integer)) for edge in box)
+        if not whole_numbers or max(box[0], 0) >= min(box[2], self.width) or max(box[1], 0) >= min(box[3], self.height):
+            inside = f"with some pixel of an image {self.width} x {self.height} inside"
+            raise ArgumentError(f"box: expected whole numbers (left, top, right, bottom) {inside}, found {box!r:.60}")
+        return label_rules.of_box(Box(*box), self.geometry)
 
     def session(
         self, enforce_clicks: bool = True, labels: NDArray[np.uint8] | None = None, drop_islands: bool = True

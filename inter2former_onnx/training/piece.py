@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import sys
 import time
 from collections.abc import Sequence
@@ -20,6 +19,7 @@ import torch
 from ..errors import ArgumentError, ConfigError, Inter2FormerError
 from ..models import load_config
 from ..models.checkpoints import read_checkpoint
+from ..runtime.processors import usable_processors
 from .compile_cache import CACHE_FILE, load_compiled, save_compiled
 from .datasets import read_records
 from .devices import choose_device
@@ -51,7 +51,7 @@ def build_parser() -> argparse.ArgumentParser:
     add("--device", default="auto", help="auto, cpu, cuda, cuda:1, ... (default: auto)")
     add("--precision", choices=("bf16", "fp32"), default="bf16")
     add("--compile", choices=("yes", "no"), default="yes")
-    add("--workers", type=int, default=os.cpu_count() or 1, help="threads that decode pictures and simulate clicks")
+    add("--workers", type=int, default=usable_processors(), help="threads that decode pictures and simulate clicks")
     return parser
 
 
