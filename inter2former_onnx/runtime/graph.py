@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from ..custom_ops import library
 from ..errors import BundleError
 from ..telemetry import turn_off
-from .bundle import Manifest, check_files
+from .bundle import Manifest, check_files, side_by_side
 
 turn_off()  # now that onnxruntime is imported
 
@@ -141,7 +141,9 @@ class Graph:
             check_files(self._folder, self._manifest, self._manifest.files_of(self._name))
             options = self._options()
             try:
-                session = _open(self.path, options)
+                session = self._open_own(options)
+            except BundleError:
+                raise
             except Exception as error:  # see run
                 text = f"{self.path}: onnxruntime {ort.__version__} refuses it: {_one_line(error)}"
                 raise BundleError(text) from error
@@ -184,12 +186,17 @@ class Graph:
         saving.add_session_config_entry("session.optimized_model_external_initializers_min_size_in_bytes", "1024")
         saving.add_session_config_entry("session.save_external_prepacked_constant_initializers", "1")
         try:
-            session = _open(self.path, saving)
+            session = self._open_own(saving)
         except Exception:  # the graph's own fault, or the disk's: without the cache it will show
             draft.discard()
             return None
         cache.commit(draft)
         return session
+
+    def _open_own(self, options: ort.SessionOptions) -> ort.InferenceSession:
+        """Open the bundle's own files."""
+        with side_by_side(self._folder, self._manifest.files_of(self._name)) as folder:
+            return _open(folder / self.path.name, options)
 
     def _check_names(self, session: ort.InferenceSession) -> None:
         """The file must have the tensors that the manifest says, or runs would fail later and less clearly."""
