@@ -8,17 +8,18 @@ from __future__ import annotations
 
 import os
 import threading
+import weakref
 from collections.abc import Iterable, Iterator, Mapping
 from functools import cached_property
 from itertools import islice
 from pathlib import Path
 from types import MappingProxyType
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import ArgumentError, EmbeddingError
+from ..errors import ArgumentError, BundleError, EmbeddingError
 from . import labels as label_rules
 from .box import Box
 from .bundle import read_manifest, shipped_bundle
@@ -32,6 +33,10 @@ from .session_state import SessionState
 
 class Segmenter:
     """Interactive segmentation with one bundle. Safe to share between threads; sessions on it share its threads.
+
+    It is pickled as its bundle's place, the bundle's id and the number of threads, so another process opens the bundle
+    anew, once for each number of threads; BundleError when it is not there, or another one by then. Copies are the same
+    object.
 
     Attributes:
         bundle: the bundle's folder.
@@ -59,6 +64,22 @@ class Segmenter:
         self.size = self.manifest.geometry.size
         self._encoder = Encoder(self.bundle, self.manifest, self.threads)
         self._decoder = Decoder(self.bundle, self.manifest, self.threads)
+        _opened[self._recipe] = self
+
+    @property
+    def _recipe(self) -> tuple[str | None, int, str]:
+        """What makes another such one, elsewhere too: the model that ships may lie at another place there."""
+        place = None if self.bundle == shipped_bundle() else os.path.abspath(self.bundle)
+        return place, self.threads, self.manifest.id
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _reopened, self._recipe
+
+    def __copy__(self) -> Segmenter:
+        return self
+
+    def __deepcopy__(self, memo: object) -> Segmenter:
+        return self
 
     @property
     def ops(self) -> str:
@@ -150,6 +171,21 @@ class Segmenter:
         return f"Segmenter({str(self.bundle)!r}, threads={self.threads}, size={self.size}, ops={self.ops!r})"
 
 
+# Those that live, for what is unpickled: its images share one.
+_opened: weakref.WeakValueDictionary[tuple[str | None, int, str], Segmenter] = weakref.WeakValueDictionary()
+
+
+def _reopened(bundle: str | None, threads: int, bundle_id: str) -> Segmenter:
+    """Find or make the Segmenter that was pickled."""
+    segmenter = _opened.get((bundle, threads, bundle_id))
+    if segmenter is None:
+        segmenter = Segmenter(bundle, threads=threads)
+        if segmenter.manifest.id != bundle_id:
+            ids = f"expected id {bundle_id[:12]}..., found {segmenter.manifest.id[:12]}..."
+            raise BundleError(f"bundle {str(segmenter.bundle)!r} is another than when it was pickled: {ids}")
+    return segmenter
+
+
 def _checked_threads(threads: int | None) -> int:
     if threads is None:
         return usable_processors()
@@ -162,7 +198,8 @@ def _checked_threads(threads: int | None) -> int:
 class EncodedImage:
     """All about a picture that clicks do not change. Made by `Segmenter.encode` or `EncodedImage.load`.
 
-    Immutable, so any number of sessions and threads may share it.
+    Immutable, so any number of sessions and threads may share it. It is pickled with its arrays, and its Segmenter as
+    that is pickled; copies are the same object.
 
     Attributes:
         segmenter: the Segmenter that decodes it.
@@ -179,6 +216,15 @@ class EncodedImage:
         self.height = height
         self.width = width
         self.arrays = MappingProxyType(dict(arrays))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return EncodedImage, (self.segmenter, self.height, self.width, dict(self.arrays))
+
+    def __copy__(self) -> EncodedImage:
+        return self
+
+    def __deepcopy__(self, memo: object) -> EncodedImage:
+        return self
 
     @property
     def bundle_id(self) -> str:
@@ -296,6 +342,7 @@ class ClickSession:
     """A person's clicks on one image, their undo, and the mask they lead to. Made by `EncodedImage.session`.
 
     A click that raises changes nothing. One session may be used from several threads; its calls then take turns.
+    A copy, and what is unpickled, stands where the session stood, and goes its own way from there.
 
     Attributes:
         image: the EncodedImage clicked on.
@@ -332,6 +379,12 @@ class ClickSession:
             self._start = SessionState.given_map(image.checked_labels(labels).copy())
         self._state = self._start
         self._previewed: _Preview | None = None
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: value for name, value in vars(self).items() if name not in ("_lock", "_previewed")}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state, _lock=threading.Lock(), _previewed=None)
 
     def click(self, x: float, y: float, positive: bool = True) -> NDArray[np.bool_]:
         """Say that the pixel containing the point (x, y) is part of the object (or, `positive=False`, is not).
