@@ -64,13 +64,10 @@ class Segmenter:
         self.size = self.manifest.geometry.size
         self._encoder = Encoder(self.bundle, self.manifest, self.threads)
         self._decoder = Decoder(self.bundle, self.manifest, self.threads)
-        _opened[self._recipe] = self
-
-    @property
-    def _recipe(self) -> tuple[str | None, int, str]:
-        """What makes another such one, elsewhere too: the model that ships may lie at another place there."""
+        # What makes another such one, elsewhere too: the model that ships may lie at another place there.
         place = None if self.bundle == shipped_bundle() else os.path.abspath(self.bundle)
-        return place, self.threads, self.manifest.id
+        self._recipe = place, self.threads, self.manifest.id
+        _opened[self._recipe] = self
 
     def __reduce__(self) -> tuple[Any, ...]:
         return _reopened, self._recipe

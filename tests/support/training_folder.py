@@ -25,14 +25,7 @@ def make_folder(root: Path, count: int = 5) -> Path:
         image = colours[labels] + generator.normal(0, 12, (70, 90, 3))
         cv2.imwrite(str(folder / "images" / f"{name}.png"), np.clip(image, 0, 255).astype(np.uint8))
         cv2.imwrite(str(folder / "labels" / f"{name}_0.png"), labels)
-        entries.append(
-            {
-                "id": name,
-                "image": f"images/{name}.png",
-                "labels": [f"labels/{name}_0.png"],
-                "source": "ccp" if index % 2 else "shapes",
-                "split": "train",
-            }
-        )
+        entries.append({"id": name, "image": f"images/{name}.png", "labels": [f"labels/{name}_0.png"],
+                        "source": "ccp" if index % 2 else "shapes", "split": "train"})
     (folder / "index.json").write_text(json.dumps(entries))
     return folder
