@@ -19,7 +19,9 @@ from types import ModuleType
 
 from . import __version__
 from .commands import annotate, demo, encode, eval, export, info, segment, train, verify
+from .commands.arguments import joined_clicks
 from .errors import Inter2FormerError
+from .wording import printable
 
 PROGRAM = "inter2former"
 DEBUG_VARIABLE = "INTER2FORMER_DEBUG"
@@ -48,11 +50,12 @@ def build_parser() -> argparse.ArgumentParser:
         prog=PROGRAM,
         description="Interactive segmentation on CPUs: click on an object, get its mask (Inter2Former on onnxruntime).",
         epilog=f"{DEBUG_VARIABLE}=1 shows the traceback of a failure instead of one line.",
+        allow_abbrev=False,
     )
     parser.add_argument("--version", action="version", version=f"{PROGRAM} {__version__}")
     subparsers = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     for name, module in COMMANDS.items():
-        subparser = subparsers.add_parser(name, help=module.HELP, description=module.__doc__)
+        subparser = subparsers.add_parser(name, help=module.HELP, description=module.__doc__, allow_abbrev=False)
         module.add_arguments(subparser)
         subparser.set_defaults(run=module.run)
     return parser
@@ -71,7 +74,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")
     try:
-        args = build_parser().parse_args(arguments)
+        args = build_parser().parse_args(joined_clicks(sys.argv[1:] if arguments is None else arguments))
         status: int = args.run(args)
         sys.stdout.flush()
     except BrokenPipeError:
@@ -98,5 +101,5 @@ def _fail(message: str, status: int) -> int:
         import traceback
 
         traceback.print_exc()
-    print(f"{PROGRAM}: {' '.join(message.split())}", file=sys.stderr)
+    print(f"{PROGRAM}: {printable(' '.join(message.split()))}", file=sys.stderr)
     return status

@@ -43,6 +43,9 @@ def require(extra: str, *modules: str) -> None:
     """
     absent = missing(*(modules or EXTRAS[extra]))
     if absent:
-        raise MissingDependencyError(
-            f"this needs {', '.join(absent)}, not installed here: pip install 'inter2former-onnx[{extra}]'"
-        )
+        raise MissingDependencyError(f"this needs {', '.join(absent)}, not installed here: {install_hint(extra)}")
+
+
+def install_hint(extra: str) -> str:
+    """Say how an extra is installed: from a clone or a wheel, as no index has the package."""
+    return f"pip install '.[{extra}]' in a clone of the source, or pip install 'FILE.whl[{extra}]'"

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+import inter2former_onnx  # noqa: F401 - before any test imports onnxruntime, whose telemetry it turns off
 from support import tried
 from support.reference import DATA, TESTS, mini_config_dict, reference
 

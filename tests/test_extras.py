@@ -63,4 +63,7 @@ def test_an_extra_or_a_part_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
     require("image", "PIL")
     with pytest.raises(MissingDependencyError) as caught:
         require("image")
-    assert str(caught.value) == "this needs cv2, tqdm, not installed here: pip install 'inter2former-onnx[image]'"
+    assert str(caught.value) == (
+        "this needs cv2, tqdm, not installed here: "
+        "pip install '.[image]' in a clone of the source, or pip install 'FILE.whl[image]'"
+    )

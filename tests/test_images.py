@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import io
+import os
 import struct
+import subprocess
+import sys
 import zlib
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 from PIL import Image
 
 from inter2former_onnx.errors import ImageError
 from inter2former_onnx.image_formats import READ_SUFFIXES
-from inter2former_onnx.images import MAX_PIXELS, read_image, write_image
+from inter2former_onnx.images import MAX_PIXELS, read_image, read_stretched, used_range, write_image
 from support.files import write_anew
 from support.tried import tried
 
@@ -70,6 +74,51 @@ def test_exif_orientation_puts_the_image_upright(tmp_path: Path, orientation: in
     result = read_image(tmp_path / f"a.{suffix}")
     assert result.shape == upright.shape
     assert np.abs(result.astype(int) - upright).max() < 12
+
+
+HEIC = b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + bytes(40)
+
+# A stand-in for pillow-heif, whose pictures are 3 x 2 pixels of red.
+PILLOW_HEIF = """
+from PIL import Image, ImageFile
+
+class File(ImageFile.ImageFile):
+    format = "HEIF"
+    def _open(self):
+        self._size, self._mode, self.tile = (3, 2), "RGB", []
+        self.im = Image.new("RGB", (3, 2), "red").im
+
+def register_heif_opener():
+    Image.register_open("HEIF", File, lambda head: head[4:12] == b"ftypheic")
+"""
+
+
+@pytest.mark.parametrize("name", ["a.heic", "a.jpg"])  # phones name them either way
+def test_heic_is_read_where_pillow_heif_is_installed(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).write_bytes(HEIC)
+    (tmp_path / "with").mkdir()
+    (tmp_path / "with" / "pillow_heif.py").write_text(PILLOW_HEIF)
+    code = (
+        "import sys\n"
+        "from inter2former_onnx.image_formats import READ_SUFFIXES\n"
+        "from inter2former_onnx.images import read_image\n"
+        "assert 'PIL' not in sys.modules and 'pillow_heif' not in sys.modules\n"
+        f"print('.heic' in READ_SUFFIXES, read_image({name!r})[1, 2])"
+    )
+    environment = {
+        **os.environ,
+        "PYTHONPATH": os.pathsep.join([str(tmp_path / "with"), os.environ.get("PYTHONPATH", "")]),
+    }
+    command = [sys.executable, "-c", code]
+    result = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=True)
+    assert result.stdout == "True [255   0   0]\n"
+
+
+def test_heic_without_pillow_heif_names_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("inter2former_onnx.extras.find_spec", lambda name: None if name == "pillow_heif" else object())
+    (tmp_path / "a.heic").write_bytes(HEIC)
+    with pytest.raises(ImageError, match=r"a\.heic: a HEIC picture, which is read where pillow-heif is installed$"):
+        read_image(tmp_path / "a.heic")
 
 
 def test_damaged_exif_does_not_lose_the_image(tmp_path: Path) -> None:
@@ -322,3 +371,82 @@ def test_a_written_mask_reads_back(tmp_path: Path, suffix: str) -> None:
     stored = np.load(path) if suffix == ".npy" else np.asarray(Image.open(path))
     np.testing.assert_array_equal(stored, mask if suffix == ".npy" else np.where(mask, 255, 0))
     assert stored.dtype == (np.bool_ if suffix == ".npy" else np.uint8)
+
+
+def deep(suffix: str, values: np.ndarray, tmp_path: Path) -> Path:
+    """A file of 16 bits a channel."""
+    path = tmp_path / f"deep{suffix}"
+    if suffix == ".png":
+        path.write_bytes(png_bytes(values.astype(">u2"), 16, {2: 0, 3: 2}[values.ndim]))
+    else:
+        assert cv2.imwrite(str(path), values[:, :, ::-1] if values.ndim == 3 else values)
+    return path
+
+
+@pytest.mark.parametrize("suffix", [".png", ".tif", ".pgm"])
+def test_12_bits_of_16_warn_and_can_be_stretched(tmp_path: Path, suffix: str, caplog: pytest.LogCaptureFixture) -> None:
+    values = np.linspace(40, 4095, 9 * 14).astype(np.uint16).reshape(9, 14)
+    path = deep(suffix, values, tmp_path)
+    np.testing.assert_array_equal(read_image(path)[:, :, 0], values >> 8)
+    said = "of 16 bits (0 to 65535) it uses 40 to 4095, so it reads as nearly black; store its full range"
+    assert caplog.messages == [f"{path}: {said}"]
+    assert used_range(path) == (40, 4095)
+    expected = np.rint((values - 40.0) * 255 / 4055)
+    np.testing.assert_array_equal(read_stretched(path), np.repeat(expected[:, :, None], 3, axis=2))
+    assert len(caplog.messages) == 1
+
+
+@pytest.mark.parametrize("suffix", [".png", ".tif", ".ppm"])
+def test_12_bits_of_16_in_colour(tmp_path: Path, suffix: str, caplog: pytest.LogCaptureFixture) -> None:
+    """Pillow keeps the high byte of a colour only; the low one is asked for, except of PPM."""
+    values = RNG.integers(0, 4096, (9, 14, 3)).astype(np.uint16)
+    values[0, 0], values[0, 1] = 0, 4095
+    path = deep(suffix, values, tmp_path)
+    read_image(path)
+    assert len(caplog.messages) == 1
+    exact = suffix != ".ppm"
+    assert used_range(path) == (0, 4095) or not exact
+    difference = np.abs(read_stretched(path) - values * (255 / 4095))
+    assert difference.max() <= (0.51 if exact else 24)
+
+
+def test_opacity_is_no_colour_and_stays(tmp_path: Path) -> None:
+    values = np.full((9, 14, 4), 65535, np.uint16)
+    values[:, :, :3] = RNG.integers(0, 4096, (9, 14, 3))
+    values[0, 0] = (0, 0, 0, 0)
+    values[0, 1, :3] = (0, 0, 4095)
+    path = tmp_path / "a.png"
+    path.write_bytes(png_bytes(values.astype(">u2"), 16, 6))
+    assert used_range(path) == (0, 4095)
+    found = read_stretched(path)
+    assert found[0, 0].tolist() == [255, 255, 255] and found[0, 1].tolist() == [0, 0, 255]
+
+
+@pytest.mark.parametrize("high", [0, 8192, 65535])
+def test_other_pictures_of_16_bits_are_read_as_ever(
+    tmp_path: Path, high: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    """From an eighth of the range on, and where there is nothing to stretch."""
+    values = np.zeros((9, 14), np.uint16)
+    values[4:] = high
+    path = deep(".png", values, tmp_path)
+    np.testing.assert_array_equal(read_image(path), read_stretched(path))
+    assert used_range(path) == (0, high) and not caplog.messages
+    colours = deep(".tif", np.dstack([values] * 3), tmp_path)
+    np.testing.assert_array_equal(read_image(colours), read_stretched(colours))
+    assert not caplog.messages
+
+
+def test_pictures_of_8_bits_use_no_range_of_16(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    Image.fromarray(GREYS // 60).save(tmp_path / "a.png")
+    np.save(tmp_path / "a.npy", COLOURS)
+    assert used_range(tmp_path / "a.png") is None and used_range(tmp_path / "a.npy") is None
+    assert read_image(tmp_path / "a.png").max() == 4 == read_stretched(tmp_path / "a.png").max()
+    assert not caplog.messages
+
+
+def test_stretching_refuses_what_reading_refuses(tmp_path: Path) -> None:
+    Image.fromarray(np.array([[-5, 3], [4, 5]], np.int32)).save(tmp_path / "a.tif")
+    for read in (read_image, read_stretched, used_range):
+        with pytest.raises(ImageError, match="grey values from -5 to 5"):
+            read(tmp_path / "a.tif")

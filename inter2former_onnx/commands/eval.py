@@ -6,6 +6,7 @@ A run that was stopped goes on when the same command is given again.
 from __future__ import annotations
 
 import argparse
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -128,6 +129,8 @@ def run(args: argparse.Namespace) -> int:
     runs = [read_run(folder) for folder in folders]
     page = write_report(runs, args.out)
     for finished in runs:
+        for note in finished.notes:
+            print(f"note: {note}", file=sys.stderr)
         print(finished.line())
     print(f"wrote {page}")
     return 0
@@ -136,9 +139,10 @@ def run(args: argparse.Namespace) -> int:
 def _measure(args: argparse.Namespace) -> list[Path]:
     """Carry out all runs, and return their folders."""
     from ..evaluation.plan import carry_out, plan_runs
-    from ..runtime.processors import usable_processors
+    from ..runtime.processors import usable_processors, warn_of_too_many
 
     threads = args.threads or max(1, usable_processors() // args.processes)
+    warn_of_too_many(threads * args.processes)
     methods = {name: _method(name, args) for name in dict.fromkeys(args.methods or ["bundle"])}
     lists = list(dict.fromkeys(args.lists))
     try:

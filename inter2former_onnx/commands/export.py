@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from .arguments import positive_int
+from .arguments import positive_int, python_names_as_options
 
 HELP = "checkpoint -> bundle"
 
@@ -14,6 +14,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the subcommand's arguments to its parser."""
     source = parser.add_mutually_exclusive_group(required=True)
     source.add_argument("--checkpoint", type=Path, metavar="FILE", help="a .pth or .safetensors checkpoint")
+    parser.add_argument(
+        "--key", metavar="NAME", help="which state dict, where the checkpoint holds several: model, ema.module, ..."
+    )
     source.add_argument(
         "--random-weights",
         type=int,
@@ -64,20 +67,25 @@ def run(args: argparse.Namespace) -> int:
     """Run the subcommand and return its exit status."""
     from ..extras import require
 
-    require("export")
-    from ..export import export_bundle
+    with python_names_as_options({"overwrite=True": "--overwrite", "key=NAME": "--key NAME"}):
+        from ..export.request import make_request
 
-    bundle = export_bundle(
-        args.out,
-        config=args.config,
-        checkpoint=args.checkpoint,
-        random_weights=args.random_weights,
-        size=args.size,
-        storage=args.storage,
-        geometry=args.geometry,
-        precision=args.precision,
-        calibration=args.calibration,
-        overwrite=args.overwrite,
-    )
+        request = make_request(
+            args.out,
+            config=args.config,
+            checkpoint=args.checkpoint,
+            key=args.key,
+            random_weights=args.random_weights,
+            size=args.size,
+            storage=args.storage,
+            geometry=args.geometry,
+            precision=args.precision,
+            calibration=args.calibration,
+            overwrite=args.overwrite,
+        )
+        require("export")
+        from ..export.bundle import carry_out
+
+        bundle = carry_out(request)
     print(f"wrote {bundle}")
     return 0

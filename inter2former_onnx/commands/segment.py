@@ -39,7 +39,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="append",
         required=True,
         metavar="X,Y[,+|-]",
-        help="column and row of a pixel on the object (or beside it, with ,-); repeat for more clicks, in their order",
+        help="column and row of a pixel on the object (or beside it, with ,-), or a point in it, such as 210.5,180.2; "
+        "repeat for more clicks, in their order",
     )
     parser.add_argument(
         "--out",
@@ -103,7 +104,7 @@ def _check_file_names(image: Path, out: Path, overlay: Path | None) -> None:
             raise ArgumentError(f"{name} {path}: the same file as {other}")
 
 
-def _checked_clicks(path: Path, clicks: Sequence[tuple[int, int, bool]], image: NDArray[np.uint8]) -> list[Click]:
+def _checked_clicks(path: Path, clicks: Sequence[tuple[float, float, bool]], image: NDArray[np.uint8]) -> list[Click]:
     """Make the clicks, each known to lie in the image."""
     from ..runtime.click import make_click
 

@@ -46,10 +46,13 @@ def run(args: argparse.Namespace) -> int:
     if args.data is None:
         raise ArgumentError("--data says where the pictures are: a folder with index.json, or a COCO .json file")
     require("train", "torch", "cv2", "PIL", "tqdm", "safetensors")
-    if args.workers is None:
-        from ..runtime.processors import usable_processors
+    import torch
 
+    from ..runtime.processors import usable_processors
+
+    if args.workers is None:
         args.workers = usable_processors()
+    torch.set_num_threads(min(torch.get_num_threads(), usable_processors()))  # torch knows no quotas of containers
     if args.pack:
         return _pack(args)
     return _evaluate(args) if args.evaluate else _train(args, begun)

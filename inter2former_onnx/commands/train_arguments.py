@@ -138,7 +138,7 @@ def _add_work_arguments(parser: argparse.ArgumentParser) -> None:
         "--workers",
         type=positive_int,
         metavar="N",
-        help="threads that decode pictures and simulate clicks (default: as many as there are cores)",
+        help="threads that decode pictures and simulate clicks (default: as many as there are processors)",
     )
     add("--save-minutes", type=float, default=5.0, metavar="M", help="between checkpoints (default: 5)")
     add("--evaluate-minutes", type=float, default=15.0, metavar="M", help="between evaluations (default: 15)")

@@ -9,6 +9,7 @@ from pathlib import Path
 from ..errors import ArgumentError
 from ..extras import missing
 from ..outputs import OutputFile
+from ..picture_folder import make_results_folder
 from .curves import draw_curves
 from .finished_run import FinishedRun
 from .metrics import NOC_THRESHOLDS
@@ -18,7 +19,7 @@ REPORT_FILE = "report.md"
 CURVE_FILE = "miou.png"
 
 MARKS = (1, 2, 3, 5, 10, 20)  # clicks that tables have columns for
-MOST_BROKEN = 20  # named in the report
+MOST_BROKEN = 20  # named in the report, and as many notes
 
 
 def write_report(runs: Sequence[FinishedRun], folder: Path) -> Path:
@@ -35,7 +36,7 @@ def write_report(runs: Sequence[FinishedRun], folder: Path) -> Path:
         ArgumentError: it cannot be written.
     """
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        make_results_folder(folder, "eval")
     except OSError as error:
         raise ArgumentError(f"cannot make {folder}: {error.strerror or error}") from None
     if not missing("matplotlib"):
@@ -45,7 +46,7 @@ def write_report(runs: Sequence[FinishedRun], folder: Path) -> Path:
     else:
         curve = "The curve of the mean IoU over clicks is left out: matplotlib is not installed (extra `[eval]`)."
     parts = ["# Evaluation", _clicks_table(runs), _iou_table(runs), curve, _boundary_table(runs), _seconds_table(runs)]
-    parts += [_broken(runs), _worst(runs, folder), _conditions(runs)]
+    parts += [_broken(runs), _notes(runs), _worst(runs, folder), _conditions(runs)]
     text = "\n\n".join(part for part in parts if part) + "\n"
     with OutputFile(folder / REPORT_FILE) as out:
         out.write(lambda stream: stream.write(text.encode()))
@@ -122,6 +123,16 @@ def _broken(runs: Sequence[FinishedRun]) -> str:
             )
             parts.append("\n".join([head, "", *named, *more]))
     return "## Broken or missing\n\n" + "\n\n".join(parts) if parts else ""
+
+
+def _notes(runs: Sequence[FinishedRun]) -> str:
+    parts = []
+    for run in runs:
+        if run.notes:
+            more = [f"* and {len(run.notes) - MOST_BROKEN} more"] if len(run.notes) > MOST_BROKEN else []
+            named = [f"* {note}" for note in run.notes[:MOST_BROKEN]]
+            parts.append("\n".join([f"{run.settings['dataset']}, {run.label}:", "", *named, *more]))
+    return "## Notes on pictures\n\n" + "\n\n".join(parts) if parts else ""
 
 
 def _worst(runs: Sequence[FinishedRun], folder: Path) -> str:

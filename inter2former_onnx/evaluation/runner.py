@@ -18,7 +18,6 @@ from time import perf_counter
 import cv2
 
 from ..errors import ImageError, Inter2FormerError
-from ..images import read_image
 from ..progress import progress
 from . import results
 from .methods import Method, MethodSettings
@@ -26,6 +25,7 @@ from .protocol import evaluate_object
 from .results import Line
 from .summary import Running
 from .targets import Picture, problem
+from .upright import read_picture
 
 Task = tuple[int, Picture, frozenset[int]]  # number, picture, objects that are done
 
@@ -166,7 +166,7 @@ def evaluate_picture(method: Method, task: Task, clicks: int) -> Iterator[Line]:
     """
     number, picture, done = task
     try:
-        image, targets = read_image(picture.image), picture.read()
+        image, targets, note = read_picture(picture)
         if not targets:
             raise ImageError(f"{picture.image}: no object is marked in it")
     except ImageError as error:
@@ -178,6 +178,8 @@ def evaluate_picture(method: Method, task: Task, clicks: int) -> Iterator[Line]:
             continue
         name = target.name if len(targets) > 1 else picture.name
         line = {"picture": number, "object": index, "objects": len(targets), "name": name}
+        if note:
+            line["note"] = note
         if (wrong := problem(target, image.shape)) is not None:
             yield {**line, "error": wrong}
             continue

@@ -31,11 +31,13 @@ class Picture:
         name: unique in its data set.
         image: path of the image file.
         read: gives the objects, each of the image's size, always in the same order.
+        upright: the objects are known to be of the image as viewers show it, EXIF orientation applied.
     """
 
     name: str
     image: Path
     read: Callable[[], Sequence[Target]]
+    upright: bool = False
 
 
 def missing(message: str) -> Sequence[Target]:

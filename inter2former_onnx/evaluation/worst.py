@@ -9,15 +9,17 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from ..images import read_image, write_image
+from ..images import write_image
 from ..outputs import OutputFile
 from ..overlay import draw_overlay, side_by_side
+from ..picture_folder import make_results_folder
 from ..progress import progress
 from ..runtime.click import Click
 from .methods import MethodSettings
 from .reduction import reduce_image
 from .results import Line
 from .targets import Mask, Picture
+from .upright import read_picture
 
 WORST_FOLDER = "worst"
 PICTURE_PATTERN = "[0-9][0-9].png"
@@ -42,7 +44,7 @@ def draw_worst(
         folder: of the run.
     """
     place = folder / WORST_FOLDER
-    place.mkdir(exist_ok=True)
+    make_results_folder(place, "eval")
     for old in place.glob(PICTURE_PATTERN):
         old.unlink()
     if not lines:
@@ -50,7 +52,8 @@ def draw_worst(
     opened = method.open(threads)
     for number, line in enumerate(progress(lines, label="draw worst"), start=1):
         picture = pictures[line["picture"]]
-        image, target = read_image(picture.image), picture.read()[line["object"]]
+        image, targets, _ = read_picture(picture)
+        target = targets[line["object"]]
         session = opened.encode(image).session()
         clicks = [Click(x, y, bool(positive)) for x, y, positive in line["clicks"]]
         masks = [session.click(*click) for click in clicks]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import glob
 import importlib.metadata
 import shutil
@@ -15,8 +14,8 @@ import onnx
 
 from .. import __version__
 from ..custom_ops import DOMAIN, VERSION
-from ..errors import ArgumentError, BundleError
-from ..models import Inter2Former, ModelConfig, load_config, load_state_dict, read_checkpoint, save_checkpoint
+from ..errors import BundleError
+from ..models import Inter2Former, ModelConfig, load_state_dict, read_checkpoint, save_checkpoint
 from ..models.dynamic_local_upsampling import OUTSIDE_LOGIT
 from ..progress import progress
 from ..runtime.bundle import (
@@ -32,17 +31,16 @@ from ..runtime.bundle import (
     bundle_id,
 )
 from ..runtime.files import FolderDraft, sha256_of
-from ..runtime.geometry import MODES as GEOMETRY_MODES
-from ..runtime.geometry import PATCH_SIZE, GeometryMode
+from ..runtime.geometry import GeometryMode
 from . import graphs
-from .calibration import calibration_images, quantise_calibrated
+from .calibration import quantise_calibrated
 from .onnx_graph import IR_VERSION, OPSET, op_counts, parameter_count, trace
 from .quantisation import quantise
 from .random_weights import initialise
-from .storage import STORAGES, round_weights, store_as_float16
+from .request import ExportRequest, make_request
+from .storage import round_weights, store_as_float16
 
 ABANDONED_SECONDS = 24 * 3600
-PRECISIONS = ("float32", "int8")
 EXTERNAL_BYTES = 4 << 20  # a graph with more weights than this keeps them in a file beside it
 SPECS: dict[str, Callable[[Inter2Former], graphs.GraphSpec]] = {
     ENCODER: graphs.encoder_spec,
@@ -56,6 +54,7 @@ def export_bundle(
     *,
     config: str | Path | dict[str, Any] | ModelConfig,
     checkpoint: str | Path | None = None,
+    key: str | None = None,
     random_weights: int | None = None,
     size: int | None = None,
     storage: str = "float32",
@@ -72,6 +71,7 @@ def export_bundle(
         out: the folder to write.
         config: a preset's name, a JSON file, its contents, or a configuration.
         checkpoint: published-format weights, `.pth` or `.safetensors`.
+        key: which state dict, where the checkpoint holds several (see `read_checkpoint`).
         random_weights: a seed, in place of `checkpoint`; the weights are written too, as checkpoint.pth.
         size: side of the model's input in pixels, if not the configuration's.
         storage: "float32", or "float16" for a bundle of half the size whose weights are rounded to 11 bits.
@@ -90,36 +90,55 @@ def export_bundle(
         ConfigError, CheckpointError: unusable inputs.
         BundleError: `out` exists, or cannot be written.
     """
-    if (checkpoint is None) == (random_weights is None):
-        raise ArgumentError("give either a checkpoint or a seed for random weights, and not both")
-    if storage not in STORAGES:
-        raise ArgumentError(f"storage: expected one of {', '.join(STORAGES)}, found {storage!r}")
-    if precision not in PRECISIONS:
-        raise ArgumentError(f"precision must be {' or '.join(PRECISIONS)}, found {precision!r}")
-    if calibration is not None and precision != "int8":
-        raise ArgumentError(f"calibration is for precision int8, and precision is {precision}")
-    out = Path(out)
-    _check_destination(out, overwrite)
-    images = None if calibration is None else calibration_images(calibration)
-    model_config = _with_geometry(load_config(config), size, geometry)
-    model = Inter2Former(model_config).eval()
-    if checkpoint is not None:
-        load_state_dict(model, read_checkpoint(checkpoint), str(checkpoint))
-        source: dict[str, Any] = {"checkpoint": Path(checkpoint).name, "sha256": sha256_of(Path(checkpoint))}
+    return carry_out(
+        make_request(
+            out,
+            config=config,
+            checkpoint=checkpoint,
+            key=key,
+            random_weights=random_weights,
+            size=size,
+            storage=storage,
+            geometry=geometry,
+            precision=precision,
+            calibration=calibration,
+            overwrite=overwrite,
+        )
+    )
+
+
+def carry_out(request: ExportRequest) -> Path:
+    """Write the bundle that is asked for.
+
+    Returns:
+        The folder.
+
+    Raises:
+        CheckpointError: an unusable checkpoint.
+        BundleError: it cannot be written.
+    """
+    out = request.out
+    model = Inter2Former(request.config).eval()
+    if request.checkpoint is not None:
+        state = read_checkpoint(request.checkpoint, key=request.key)
+        load_state_dict(model, state, str(request.checkpoint))
+        source: dict[str, Any] = {"checkpoint": request.checkpoint.name, "sha256": sha256_of(request.checkpoint)}
+        if request.key is not None:
+            source["key"] = request.key
     else:
-        assert random_weights is not None
-        initialise(model, random_weights)
-        source = {"random_weights": random_weights}
-    if storage == "float16":
-        source["stored_as"] = storage
+        assert request.random_weights is not None
+        initialise(model, request.random_weights)
+        source = {"random_weights": request.random_weights}
+    if request.storage == "float16":
+        source["stored_as"] = request.storage
         round_weights(model)
     model.requires_grad_(False)
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
         with FolderDraft(out) as draft:
             _tidy(draft.place)
-            _write_bundle(model, draft.path, source, storage, precision, images)
-            if random_weights is not None:
+            _write_bundle(model, draft.path, source, request.storage, request.precision, request.images)
+            if request.random_weights is not None:
                 save_checkpoint(draft.path / "checkpoint.pth", model)
             draft.commit()
     except OSError as error:
@@ -205,32 +224,6 @@ def _describe(value: onnx.ValueInfoProto) -> TensorSpec:
     tensor = value.type.tensor_type
     dtype = onnx.helper.tensor_dtype_to_np_dtype(tensor.elem_type).name
     return TensorSpec(value.name, dtype, tuple(d.dim_param or d.dim_value for d in tensor.shape.dim))
-
-
-def _with_geometry(config: ModelConfig, size: int | None, mode: GeometryMode | None) -> ModelConfig:
-    geometry = config.geometry
-    if size is not None:
-        if size <= 0 or size % PATCH_SIZE:
-            raise ArgumentError(f"size must be a positive multiple of {PATCH_SIZE}, found {size}")
-        geometry = dataclasses.replace(geometry, size=size)
-    if mode is not None and mode != geometry.mode:
-        if mode not in GEOMETRY_MODES:
-            raise ArgumentError(f"geometry must be 'fit' or 'square', found {mode!r}")
-        divisor = 1 if mode == "fit" else geometry.size_divisor
-        geometry = dataclasses.replace(geometry, mode=mode, size_divisor=divisor)
-    return dataclasses.replace(config, geometry=geometry)
-
-
-def _check_destination(out: Path, overwrite: bool) -> None:
-    """Refuse before any work what could not be put into place after it."""
-    if not out.exists() and not out.is_symlink():
-        return
-    if out.is_dir() and not any(out.iterdir()):
-        return
-    if not overwrite:
-        raise BundleError(f"{out} exists; choose another folder or pass --overwrite (overwrite=True)")
-    if not (out / FILE_NAME).is_file():
-        raise BundleError(f"{out} is not a bundle (it holds no {FILE_NAME}) and will not be replaced")
 
 
 def _tidy(out: Path) -> None:

@@ -26,16 +26,14 @@ from onnx import helper, numpy_helper
 from torch import Tensor
 
 from ..custom_ops import library
-from ..errors import ArgumentError
-from ..image_formats import READ_SUFFIXES
 from ..images import read_image
 from ..progress import progress
 from ..runtime.graph import session_options
+from ..runtime.processors import usable_processors
 from .quantisation import EMBEDDING, linear_nodes, quantise
 from .quantised_layers import STEPS, quantise_rows, quantise_weight
 
 LEAST_COSINE = 0.999  # of the embedding with the float32 one, the mean over the photographs
-MOST_IMAGES = 32
 TOKENS_PER_IMAGE = 128  # looked at for each layer
 EXPONENTS = (0.0, 0.25, 0.5, 0.75)  # how much of the tokens' unevenness the weights take over
 _SMOOTHED = {"NormProjection": 3, "NormMlp": 3}  # position of the weight behind the norm
@@ -67,38 +65,12 @@ class Calibration:
         }
 
 
-def calibration_images(folder: str | Path) -> list[Path]:
-    """Choose photographs from a folder, evenly from their sorted names.
-
-    Args:
-        folder: what is in its subfolders does not count.
-
-    Returns:
-        At most MOST_IMAGES files. All are readable.
-
-    Raises:
-        ArgumentError: no folder, or no image in it.
-        ImageError: one of the images cannot be read.
-    """
-    folder = Path(folder)
-    if not folder.is_dir():
-        raise ArgumentError(f"calibration: {folder} is not a folder")
-    found = sorted(path for path in folder.iterdir() if path.suffix.lower() in READ_SUFFIXES)
-    if not found:
-        raise ArgumentError(f"calibration: no image in {folder} (looked for {', '.join(sorted(READ_SUFFIXES))})")
-    count = min(len(found), MOST_IMAGES)
-    chosen = [found[index * len(found) // count] for index in range(count)]
-    for path in chosen:
-        read_image(path)  # now, not after minutes of work
-    return chosen
-
-
 def quantise_calibrated(model: onnx.ModelProto, images: Sequence[Path]) -> Calibration:
     """Make the encoder 8-bit, in place, as photographs ask for.
 
     Args:
         model: the encoder as it was traced, weights inlined.
-        images: see `calibration_images`.
+        images: see `calibration_images.py`.
 
     Returns:
         What was found and done.
@@ -231,7 +203,7 @@ class _Session:
         onnx.save_model(
             copy.deepcopy(model), path, save_as_external_data=True, location="encoder.data", size_threshold=1024
         )
-        options = session_options(threads=0)  # all cores
+        options = session_options(usable_processors())
         library.register(options)
         self._session = ort.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
 

@@ -8,7 +8,6 @@ import torch
 from onnx import TensorProto, helper, numpy_helper
 from torch import nn
 
-STORAGES = ("float32", "float16")
 SMALLEST = 1024  # numbers; smaller tensors (norms, biases, codes) weigh little and decide much
 _LARGEST = 65504.0  # of float16
 _SUFFIX = "_float16"

@@ -127,7 +127,12 @@ class Report:
 
 
 def verify_bundle(
-    bundle: str | Path, checkpoint: str | Path, image: NDArray[np.uint8], clicks: int = 5, threads: int | None = None
+    bundle: str | Path,
+    checkpoint: str | Path,
+    image: NDArray[np.uint8],
+    clicks: int = 5,
+    threads: int | None = None,
+    key: str | None = None,
 ) -> Report:
     """Run the bundle and the PyTorch model side by side.
 
@@ -140,6 +145,7 @@ def verify_bundle(
         image: uint8 [H, W, 3], RGB.
         clicks: how many.
         threads: for onnxruntime; None for the default.
+        key: which state dict, where the checkpoint holds several (see `read_checkpoint`).
 
     Returns:
         What was found, whether or not it is within tolerance.
@@ -154,7 +160,7 @@ def verify_bundle(
     model = Inter2Former(ModelConfig.from_dict(segmenter.manifest.model, f"{bundle}/manifest.json")).eval()
     model.requires_grad_(False)
     try:
-        load_state_dict(model, read_checkpoint(checkpoint), str(checkpoint))
+        load_state_dict(model, read_checkpoint(checkpoint, key=key), str(checkpoint))
     except CheckpointError as error:
         raise CheckpointError(f"{error} (the configuration is the one in {bundle}/manifest.json)") from None
     if segmenter.manifest.source.get("stored_as") == "float16":

@@ -12,17 +12,19 @@ import numpy as np
 
 from ..errors import ArgumentError
 from ..evaluation.coco_masks import segmentation_mask
+from ..evaluation.datasets.coco import recorded_folder
 from ..evaluation.masks import RegionMap
 from ..extras import require
 from .records import Record
 
 
-def read_coco(path: Path, images: Path) -> list[Record]:
+def read_coco(path: Path, images: Path | None = None) -> list[Record]:
     """List the records of a COCO instances file; images without annotations and crowd annotations are left out.
 
     Args:
         path: the JSON file.
-        images: folder that its `file_name`s are relative to.
+        images: folder that its `file_name`s are relative to (default: the one that a file of `inter2former annotate`
+            records; else the file's own).
 
     Raises:
         ArgumentError: not JSON of that form, or an image file is missing.
@@ -36,13 +38,16 @@ def read_coco(path: Path, images: Path) -> list[Record]:
         for annotation in content["annotations"]:
             if not annotation.get("iscrowd", 0):
                 annotations[annotation["image_id"]].append(annotation)
+        folder = images or recorded_folder(path, content) or path.parent
+    except ArgumentError:
+        raise
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise ArgumentError(f"{path} cannot be read as COCO JSON: {type(error).__name__} {error}") from None
     records = []
     for identifier, entry in entries.items():
         if not annotations[identifier]:
             continue
-        file = images / entry["file_name"]
+        file = folder / entry["file_name"]
         if not file.is_file():
             raise ArgumentError(f"{path}: image {identifier} names {file}, which is not a file")
         reader = _reader(annotations[identifier], int(entry["height"]), int(entry["width"]), path)

@@ -16,7 +16,7 @@ def read_records(data: Path, split: str, images: Path | None = None) -> list[Rec
     Args:
         data: a folder with index.json, or a COCO JSON file.
         split: of the folder; a COCO file is one split by itself.
-        images: folder of a COCO file's images (default: the file's own).
+        images: folder of a COCO file's images (default: see `read_coco`).
 
     Raises:
         ArgumentError: neither, or the file is not usable.
@@ -25,5 +25,5 @@ def read_records(data: Path, split: str, images: Path | None = None) -> list[Rec
     if data.is_dir():
         return read_folder(data, split)
     if data.suffix == ".json" and data.is_file():
-        return read_coco(data, images or data.parent)
+        return read_coco(data, images)
     raise ArgumentError(f"--data {data}: expected a folder with index.json or a COCO .json file")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +36,17 @@ def test_pictures_of_a_folder_in_the_order_people_count(tmp_path: Path) -> None:
     assert [photo.name for photo in gallery.photos] == ["a.jpg", "b9.PNG", "b10.png", "sub/c.webp"]
 
 
+def test_skipped_pictures_are_counted_by_kind(tmp_path: Path) -> None:
+    for name in ("a.jpg", "b.jfif", "c.gif", "sub/d.JPG"):
+        write(tmp_path / name)
+    for name in ("e.heic", "f.NEF", "sub/g.heic", "notes.txt", ".h.heic"):
+        (tmp_path / name).write_bytes(b"x")
+    gallery = Gallery.open(tmp_path)
+    assert [photo.name for photo in gallery.photos] == ["a.jpg", "b.jfif", "c.gif", "sub/d.JPG"]
+    (line,) = gallery.left_out
+    assert line.startswith("skipped 2 .heic, 1 .nef")
+
+
 def test_one_photograph(tmp_path: Path) -> None:
     path = write(tmp_path / "a.png")
     write(tmp_path / "b.png")
@@ -42,15 +54,44 @@ def test_one_photograph(tmp_path: Path) -> None:
     assert gallery.root == tmp_path.resolve() and [photo.name for photo in gallery.photos] == ["a.png"]
 
 
-def test_links_that_lead_out_are_left_out(tmp_path: Path) -> None:
-    secret = write(tmp_path / "secret.png")
+def test_links_are_followed_or_told(tmp_path: Path) -> None:
+    elsewhere = write(tmp_path / "elsewhere" / "x.png")
     inside = write(tmp_path / "pictures" / "a.png")
-    (tmp_path / "pictures" / "out.png").symlink_to(secret)
+    (tmp_path / "pictures" / "out.png").symlink_to(elsewhere)
     (tmp_path / "pictures" / "in.png").symlink_to(inside)
     (tmp_path / "pictures" / "nowhere.png").symlink_to(tmp_path / "missing.png")
     (tmp_path / "pictures" / "round.png").symlink_to(tmp_path / "pictures" / "round.png")
     (tmp_path / "pictures" / "folder").symlink_to(tmp_path)
-    assert [photo.name for photo in Gallery.open(tmp_path / "pictures").photos] == ["a.png", "in.png"]
+    gallery = Gallery.open(tmp_path / "pictures")
+    assert [photo.name for photo in gallery.photos] == ["a.png", "in.png", "out.png"]
+    for photo in gallery.photos:
+        assert photo.size() == (30, 20)
+        np.testing.assert_array_equal(photo.pixels(), PIXELS)
+    assert gallery.left_out == ("3 links left out, to folders or to nothing: folder, nowhere.png, round.png",)
+
+
+def test_a_folder_that_became_a_link_leads_nowhere(tmp_path: Path) -> None:
+    write(tmp_path / "pictures" / "sub" / "a.png")
+    write(tmp_path / "elsewhere" / "a.png")
+    (photo,) = Gallery.open(tmp_path / "pictures").photos
+    (tmp_path / "pictures" / "sub").rename(tmp_path / "old")
+    (tmp_path / "pictures" / "sub").symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(ImageError, match="no longer a file"):
+        photo.pixels()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems refuse such names")
+def test_names_that_cannot_be_stored_are_told(tmp_path: Path) -> None:
+    names = ["caf\udce9.png", "c:1.png", "C:\\x.png", "a\\..\\b.png", "good.png", "ü\n\x1b[31m.png"]
+    for name in names:
+        write(tmp_path / name)
+    gallery = Gallery.open(tmp_path)
+    assert [photo.name for photo in gallery.photos] == ["good.png", "ü\n\x1b[31m.png"]
+    (said,) = gallery.left_out
+    assert said.startswith("4 pictures left out, the name is not UTF-8, or reads as a path")
+    assert all(name in said for name in (r"caf\xe9.png", "c:1.png", "C:\\x.png"))
+    with pytest.raises(ImageError, match="not UTF-8"):
+        Gallery.open(tmp_path / names[0])
 
 
 @pytest.mark.parametrize("name", ["../secret.png", "sub/../../secret.png", "a.png/x.png"])
@@ -130,3 +171,18 @@ def test_files_that_are_too_large(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(module, "MAX_FILE_BYTES", 10)
     with pytest.raises(ImageError, match="more than the 10"):
         photo.for_browser()
+
+
+@pytest.mark.parametrize("colour", [False, True])
+def test_12_bits_of_16_are_shown_by_their_range(tmp_path: Path, colour: bool) -> None:
+    values = np.linspace(0, 4095, 20 * 30).astype(np.uint16).reshape(20, 30)
+    cv2 = pytest.importorskip("cv2")
+    assert cv2.imwrite(str(tmp_path / "a.png"), np.dstack([values] * 3) if colour else values)
+    photo = Photo(tmp_path, "a.png")
+    expected = np.repeat(np.rint(values * (255 / 4095))[:, :, None], 3, axis=2)
+    np.testing.assert_array_equal(photo.pixels(), expected)
+    shown = Image.open(io.BytesIO(photo.for_browser()[0]))
+    np.testing.assert_array_equal(np.asarray(shown.convert("RGB")), expected)
+    assert np.asarray(Image.open(io.BytesIO(photo.thumbnail()[0]))).max() > 240
+    assert photo.note() == "of 16 bits (0 to 65535) it uses 0 to 4095, and is shown by that range"
+    assert Photo(tmp_path, write(tmp_path / "b.png").name).note() == ""

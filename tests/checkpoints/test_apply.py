@@ -68,6 +68,54 @@ def test_loads(prefix: str, step: bool) -> None:
     assert model.gain.requires_grad
 
 
+@pytest.mark.parametrize("by", ["compiled", "data_parallel", "averaged", "compiled_averaged", "averaged_compiled"])
+@pytest.mark.parametrize("lightning", [False, True])
+def test_wrappers_of_other_trainers(by: str, lightning: bool) -> None:
+    """The wrappers themselves make the keys, Lightning's module around them included."""
+    from torch.optim.swa_utils import AveragedModel
+
+    trained = Small()
+    trained.load_state_dict(good_state())
+    wrapped: torch.nn.Module = {
+        "compiled": lambda: torch.compile(trained, backend="eager"),
+        "data_parallel": lambda: torch.nn.DataParallel(trained),
+        "averaged": lambda: AveragedModel(trained, use_buffers=True),
+        "compiled_averaged": lambda: torch.compile(AveragedModel(trained), backend="eager"),
+        "averaged_compiled": lambda: AveragedModel(torch.compile(torch.nn.DataParallel(trained), backend="eager")),
+    }[by]()
+    if lightning:
+        module = torch.nn.Module()
+        module.model = wrapped
+        wrapped = module
+    state = dict(wrapped.state_dict())
+    assert not set(state) & set(good_state())
+    model = Small()
+    load_state_dict(model, state, "w.pth")
+    assert_loaded(model)
+
+
+@pytest.mark.parametrize("stack", ["module.model.", "model._orig_mod.module.", "_orig_mod._orig_mod.model.model."])
+def test_stacks_of_prefixes(stack: str) -> None:
+    model = Small()
+    state = {stack + key: value for key, value in good_state().items()}
+    load_state_dict(model, {**state, "n_averaged": torch.tensor(3), "step": torch.tensor(7)}, "w.pth")
+    assert_loaded(model)
+
+
+def test_a_compiled_part() -> None:
+    model = Small()
+    load_state_dict(model, {k.replace("first.", "first._orig_mod."): v for k, v in good_state().items()}, "w.pth")
+    assert_loaded(model)
+
+
+def test_a_prefix_of_only_some_keys_is_not_taken_off() -> None:
+    """Two sets of weights in one: neither is chosen."""
+    both = {f"{prefix}{key}": value for key, value in good_state().items() for prefix in ("model.", "ema.module.")}
+    assert "seems to be of another model: none of its 8 keys (model.first.weight" in refusal(Small(), both)
+    one = {f"model.{key}": value for key, value in good_state().items()}
+    assert "1 unexpected: extra" in refusal(Small(), {**one, "model.extra": torch.zeros(1)})
+
+
 def test_from_file_to_file(tmp_path: Path) -> None:
     model = Small()
     load_state_dict(model, good_state(), "memory")

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import onnxruntime
 import pytest
 
 import inter2former_onnx
@@ -86,6 +87,8 @@ def test_help_imports_nothing_heavy(tmp_path: Path) -> None:
         ["export", "--config", "vit_b", "--out", "x"],
         ["export", "--config", "vit_b", "--out", "x", "--checkpoint", "c.pth", "--random-weights", "1"],
         ["export", "--config", "vit_b", "--out", "x", "--checkpoint", "c.pth", "--size", "-16"],
+        ["segment", "a.png", "--click", "1,2", "--out", "m.png", "--over", "o.png"],  # an abbreviation is no option
+        ["export", "--config", "vit_b", "--out", "x", "--random", "1"],
         ["verify", "x"],
         ["train", "--data", "x"],
         ["train", "--data", "x", "--out", "x", "--plot", "--pack"],
@@ -109,13 +112,17 @@ def test_wrong_arguments_exit_with_2(arguments: list[str], capsys: pytest.Captur
         ("300,90,-", (300, 90, False)),
         (" 3 , 9 , - ", (3, 9, False)),
         ("-1,5", (-1, 5, True)),  # refused later, where the image's size is known
+        ("210.5,180.2", (210.5, 180.2, True)),
+        ("1.,.5,-", (1.0, 0.5, False)),
     ],
 )
 def test_clicks_are_read(text: str, expected: tuple[int, int, bool]) -> None:
     assert click(text) == expected
 
 
-@pytest.mark.parametrize("text", ["", "1", "1,2,3", "1,2,+,4", "a,b", "1.5,2", "1,2,", "1,,2", "nan,1", "1 2"])
+@pytest.mark.parametrize(
+    "text", ["", "1", "1,2,3", "1,2,+,4", "a,b", "1e3,2", "1,2,", "1_0,2", "inf,1", ".,1", "1,,2", "nan,1", "1 2"]
+)
 def test_other_text_is_no_click(text: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as exit_:
         cli.main(["segment", "a.png", "--click", text, "--out", "m.png"])
@@ -211,6 +218,34 @@ def test_info_describes_the_installation(tmp_path: Path) -> None:
     assert "portable (" in portable.stdout
 
 
+@pytest.mark.parametrize(
+    ("others", "said"),
+    [
+        ([], f"onnxruntime   {onnxruntime.__version__}\n"),
+        (
+            ["onnxruntime_gpu", "onnxruntime-openvino"],
+            f"(conflict: onnxruntime {onnxruntime.__version__} and onnxruntime-openvino 9.8 and onnxruntime_gpu 9.8 "
+            "lie over each other; uninstall all of them, then install one)\n",
+        ),
+        (
+            ["onnxruntime-extensions"],
+            f"onnxruntime   {onnxruntime.__version__}\n",
+        ),  # another package, in spite of its name
+    ],
+)
+def test_info_names_other_builds_of_onnxruntime(tmp_path: Path, others: list[str], said: str) -> None:
+    for name in others:
+        folder = tmp_path / f"{name.replace('-', '_')}-9.8.dist-info"
+        folder.mkdir()
+        package = "onnxruntime_extensions" if name.endswith("extensions") else "onnxruntime"
+        (folder / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 9.8\n")
+        (folder / "RECORD").write_text(f"{package}/__init__.py,,\n")
+    path = os.pathsep.join([str(tmp_path), *filter(None, [os.environ.get("PYTHONPATH")])])
+    result = run_command("info", cwd=tmp_path, PYTHONPATH=path)
+    assert result.returncode == 0 and said in result.stdout
+    assert ("conflict" in result.stdout) == ("conflict" in said)
+
+
 def test_missing_extra_is_named(tmp_path: Path) -> None:
     np.save(tmp_path / "a.npy", np.zeros((4, 4, 3), np.uint8))
     code = (
@@ -230,10 +265,10 @@ def test_missing_extra_is_named(tmp_path: Path) -> None:
 
     status, err = run("segment", "a.npy", "--click", "1,1", "--out", "m.png")
     assert status == errors.MissingDependencyError.exit_code
-    assert "inter2former-onnx[image]" in err and err.count("\n") == 1
+    assert "pip install '.[image]'" in err and err.count("\n") == 1
     status, err = run("export", "--random-weights", "1", "--config", "vit_b", "--out", "b")
     assert status == errors.MissingDependencyError.exit_code
-    assert "needs torch" in err and "inter2former-onnx[export]" in err
+    assert "needs torch" in err and "pip install '.[export]'" in err
     status, err = run("train", "--data", ".", "--out", "r")
     assert status == errors.MissingDependencyError.exit_code
-    assert "needs torch, PIL" in err and "inter2former-onnx[train]" in err and err.count("\n") == 1
+    assert "needs torch, PIL" in err and "pip install '.[train]'" in err and err.count("\n") == 1

@@ -115,6 +115,21 @@ def test_a_click_outside_is_refused_first(
 
 
 @pytest.mark.usefixtures("no_encoder")
+@pytest.mark.parametrize("place", ["-5,3", "-0.5,3", "-.5,3", "-5,3,-"])
+def test_a_click_left_of_the_image_is_not_taken_for_an_option(
+    photo: Path, tmp_path: Path, place: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert segment(photo, "--click", place, "--out", tmp_path / "mask.png") == errors.ClickError.exit_code
+    assert "click: x must be from 0 to below 90 (the image's pixels), found -" in capsys.readouterr().err
+
+
+def test_a_point_is_a_click_on_the_pixel_that_contains_it(mini_bundle: Path, photo: Path, tmp_path: Path) -> None:
+    for name, place in (("a.npy", "45.5,30.2"), ("b.npy", "45,30")):
+        assert segment(photo, "--click", place, "--out", tmp_path / name, "--bundle", mini_bundle) == 0
+    np.testing.assert_array_equal(np.load(tmp_path / "a.npy"), np.load(tmp_path / "b.npy"))
+
+
+@pytest.mark.usefixtures("no_encoder")
 @pytest.mark.parametrize("option", ["--out", "--overlay"])
 @pytest.mark.parametrize(
     ("place", "reason"),

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from inter2former_onnx.commands import eval as command
 from inter2former_onnx.errors import ArgumentError, ImageError, MissingDependencyError
@@ -17,6 +18,7 @@ from inter2former_onnx.evaluation.datasets import READERS
 from inter2former_onnx.evaluation.datasets.regions import listed
 from inter2former_onnx.evaluation.targets import Picture, Target, problem
 from inter2former_onnx.images import read_image
+from inter2former_onnx.picture_folder import RESULTS_FILE, results_file
 from support.evaluation_data import HEIGHT, WIDTH, plain_folder, region_folder, scene, write
 
 IMAGE, REGIONS = scene(0)
@@ -224,7 +226,7 @@ def test_images_that_cannot_be_of_this_size(height: int, width: int) -> None:
 
 def test_coco_without_pycocotools_names_the_extra(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("inter2former_onnx.extras.find_spec", lambda name: None)
-    with pytest.raises(MissingDependencyError, match=r"pycocotools.*inter2former-onnx\[eval\]"):
+    with pytest.raises(MissingDependencyError, match=r"pycocotools.*'\.\[eval\]'"):
         READERS["coco"](tmp_path)
 
 
@@ -310,3 +312,108 @@ def test_missing_counterparts_and_damage_wait_for_their_turn(tmp_path: Path) -> 
 def test_a_folder_of_another_layout_is_refused(name: str, tmp_path: Path) -> None:
     with pytest.raises(ArgumentError, match="expected a folder"):
         READERS[name](tmp_path)
+
+
+def test_own_masks_are_no_photographs(tmp_path: Path) -> None:
+    folder = plain_folder(tmp_path / "data", 2)
+    own = results_file("annotate", ["1.png"])
+    (folder / "masks" / RESULTS_FILE).write_bytes(own)  # masks of ours are masks, and their list is no mask
+    names = [picture.name for picture in READERS["folder"](folder)]
+    (folder / "images" / RESULTS_FILE).write_bytes(own)
+    assert names and RESULTS_FILE not in names
+    with pytest.raises(ArgumentError, match="expected photographs, found results of this program"):
+        READERS["folder"](folder)
+
+
+def test_files_of_other_kinds_are_counted_and_hide_no_picture(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    folder = plain_folder(tmp_path, 2)
+    for name in ("p000.txt", "p000.xml", "p001.xml", "notes"):
+        (folder / "images" / name).write_text("beside the picture")
+    (folder / "masks" / "p000.json").write_text("{}")
+    found = READERS["folder"](folder)
+    assert [picture.image.name for picture in found] == ["notes", "p000.png", "p001.png"]
+    assert [picture.name for picture in found if picture.name != "notes" and read(picture)] == ["p000", "p001"]
+    assert caplog.messages == [f"{folder / 'images'}: skipped 2 .xml, 1 .txt", f"{folder / 'masks'}: skipped 1 .json"]
+
+
+@pytest.mark.parametrize("name", ["coco.json", "coco_polygons.json", "."])
+def test_annotations_of_our_own_find_their_pictures(tmp_path: Path, name: str) -> None:
+    """The file's record says where they are, wherever the results went."""
+    from inter2former_onnx.annotate import coco_files, exports
+    from inter2former_onnx.annotate.dataset import Dataset, PictureRecord
+    from inter2former_onnx.annotate.document import Annotation, Prompt
+    from inter2former_onnx.annotate.rle import RLE
+
+    write(tmp_path / "photos" / "trip" / "a.png", IMAGE)
+    out = tmp_path / "results" / "deep"
+    objects = (Annotation(1, 1, Prompt(), RLE.encode(ELLIPSE)),)
+    content = Dataset(
+        "../../photos", "b" * 16, pictures={"trip/a.png": PictureRecord(1, "trip/a.png", WIDTH, HEIGHT, objects)}
+    )
+    pieces = [coco_files.piece(picture) for picture in coco_files.listed(content)]
+    exports.save(out / "coco.json", coco_files.coded_file(content, pieces))
+    exports.save(out / "coco_polygons.json", coco_files.polygon_file(content, pieces))
+    (picture,) = READERS["coco"](out / name)
+    assert picture.upright
+    (target,) = read(picture)
+    assert (target.mask != ELLIPSE).sum() <= (0 if name != "coco_polygons.json" else 40)
+    (tmp_path / "photos").rename(tmp_path / "elsewhere")
+    with pytest.raises(
+        ArgumentError, match=r"coco.*json: records its pictures in '../../photos', and there is no folder"
+    ):
+        READERS["coco"](out / name)
+
+
+def indexed(path: Path, values: np.ndarray) -> Path:
+    """A mask as `annotate` writes it: a palette image of ids."""
+    image = Image.fromarray(values.astype(np.uint8))
+    image.putpalette([0, 0, 0, 0, 144, 255, 255, 152, 0, *range(250)])
+    image.save(path)
+    return path
+
+
+@pytest.mark.parametrize("name", ["folder", "berkeley", "grabcut"])
+def test_region_ids_in_place_of_a_mask_name_the_data_set_for_them(tmp_path: Path, name: str) -> None:
+    folder = plain_folder(tmp_path, 1)
+    if name == "grabcut":
+        (folder / "images").rename(folder / "img")
+        (folder / "masks").rename(folder / "gt")
+    (masks,) = {folder / "masks", folder / "gt"} & set(folder.iterdir())
+    mask = masks / "p000.png"
+    many = np.arange(HEIGHT * WIDTH).reshape(HEIGHT, WIDTH)
+    for values, said in (
+        (REGIONS, "0, 1, 2"),
+        (REGIONS * 7, "0, 7, 14"),
+        (np.where(REGIONS == 2, 2, 0), "0, 2"),
+        (many % 200, "0, 1, 2, 3, ..."),  # some above 127
+    ):
+        indexed(mask, values)
+        (picture,) = READERS[name](folder)
+        with pytest.raises(ImageError, match=rf"p000\.png: values {said}: use --dataset regions"):
+            picture.read()
+    Image.fromarray((many % 300).astype(np.uint16)).save(mask)
+    with pytest.raises(ImageError, match=r"p000\.png: values 0, 1, 2, 3, \.\.\.: use --dataset regions"):
+        picture.read()
+    Image.fromarray(np.where(ELLIPSE, 65535, 0).astype(np.uint16)).save(mask)
+    np.testing.assert_array_equal(read(picture)[0].mask, ELLIPSE)
+
+
+def test_the_data_set_that_is_named_takes_them(tmp_path: Path) -> None:
+    """images/ and masks/ stay where they are; the other way round the other one is named."""
+    folder = plain_folder(tmp_path, 1)
+    indexed(folder / "masks" / "p000.png", REGIONS)
+    (picture,) = READERS["regions"](folder)
+    assert [target.name for target in read(picture)] == ["p000#1", "p000#2"]
+    write(folder / "masks" / "p000.png", np.where(ELLIPSE, 255, 0).astype(np.uint8))
+    with pytest.raises(ImageError, match=r"p000\.png: no ids but 255, which is void here: use --dataset folder"):
+        READERS["regions"](folder)[0].read()
+
+
+def test_a_mask_with_an_orientation_of_its_own_is_refused(tmp_path: Path) -> None:
+    folder = plain_folder(tmp_path, 1)
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    mask = folder / "masks" / "p000.png"
+    Image.open(mask).save(mask, exif=exif)
+    with pytest.raises(ImageError, match=r"p000\.png: a mask with EXIF orientation 6 of its own"):
+        READERS["folder"](folder)[0].read()

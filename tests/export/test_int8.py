@@ -14,7 +14,7 @@ from onnx import numpy_helper
 
 from inter2former_onnx import Segmenter
 from inter2former_onnx.errors import ArgumentError, ImageError
-from inter2former_onnx.export import calibration, export_bundle, verify_bundle
+from inter2former_onnx.export import calibration, calibration_images, export_bundle, verify_bundle
 from inter2former_onnx.export.calibration import cosine, quantise_calibrated
 from inter2former_onnx.export.graphs import encoder_spec
 from inter2former_onnx.export.onnx_graph import trace
@@ -106,7 +106,7 @@ def test_calibration_lessens_the_loss(photographs: Path) -> None:
             norm.weight[::8] *= 50
             weight[:, ::8] /= 50
     exact = trace(encoder_spec(model))
-    images = calibration.calibration_images(photographs)
+    images = calibration_images.calibration_images(photographs)
     plain, calibrated = copy.deepcopy(exact), copy.deepcopy(exact)
     scales = 2 * len(model.config.backbone.out_indices)  # a linear layer for each scale of each output
     assert quantise(plain) == len(linear_nodes(exact)) == 6 + scales
@@ -122,7 +122,7 @@ def test_sensitive_layers_stay_in_float32(photographs: Path, monkeypatch: pytest
     monkeypatch.setattr(calibration, "LEAST_COSINE", 1.1)
     exact = trace(encoder_spec(small_model()))
     graph = copy.deepcopy(exact)
-    found = quantise_calibrated(graph, calibration.calibration_images(photographs))
+    found = quantise_calibrated(graph, calibration_images.calibration_images(photographs))
     left = [node.name for node in linear_nodes(graph)]
     assert sorted(left) == found.float32_layers and len(exact.graph.node) == len(graph.graph.node)
     assert 3 <= len(left) <= 4
@@ -159,11 +159,20 @@ def test_images_of_every_kind_are_taken(tmp_path: Path) -> None:
     kinds = (".gif", ".jpg", ".pgm", ".ppm", ".tiff")
     for suffix in kinds:
         image.new("L", (4, 3)).save(tmp_path / f"a{suffix}")
-    assert [path.suffix for path in calibration.calibration_images(tmp_path)] == list(kinds)
+    assert [path.suffix for path in calibration_images.calibration_images(tmp_path)] == list(kinds)
 
 
 def test_images_are_picked_evenly(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(calibration, "MOST_IMAGES", 4)
+    monkeypatch.setattr(calibration_images, "MOST_IMAGES", 4)
     for index in range(10):
         np.save(tmp_path / f"{index}.npy", np.zeros((2, 2, 3), np.uint8))
-    assert [path.stem for path in calibration.calibration_images(tmp_path)] == ["0", "2", "5", "7"]
+    assert [path.stem for path in calibration_images.calibration_images(tmp_path)] == ["0", "2", "5", "7"]
+
+
+def test_skipped_photographs_are_counted(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    pytest.importorskip("PIL.Image").new("RGB", (8, 8)).save(tmp_path / "a.jfif", "JPEG")
+    for name in ("b.heic", "c.heic", "notes.txt"):
+        (tmp_path / name).write_bytes(b"x")
+    assert [path.name for path in calibration_images.calibration_images(tmp_path)] == ["a.jfif"]
+    (line,) = caplog.messages
+    assert line.startswith("calibration: skipped 2 .heic (.heic is read where pillow-heif is installed)")

@@ -26,6 +26,7 @@ from inter2former_onnx.training.batched_clicks import batched_clicks, squared_di
 from inter2former_onnx.training.batches import BatchSampler
 from inter2former_onnx.training.clicks import simulate_clicks, without_islands
 from inter2former_onnx.training.coco import read_coco
+from inter2former_onnx.training.datasets import read_records
 from inter2former_onnx.training.development import development_examples, listed_examples
 from inter2former_onnx.training.folder import read_folder
 from inter2former_onnx.training.image_store import load
@@ -301,6 +302,15 @@ def test_coco_polygons_and_run_lengths(tmp_path: Path) -> None:
     (record,) = read_coco(path, tmp_path)
     regions = record.annotations[0]()
     assert np.array_equal(regions == 2, mask) and (regions[~mask] == 1).all()
+    # The file of `inter2former annotate` says where its pictures are.
+    (tmp_path / "annotations").mkdir()
+    own = tmp_path / "annotations" / "coco.json"
+    own.write_text(json.dumps({**content, "info": {"pictures": ".."}}))
+    assert read_records(own, "train")[0].image == tmp_path / "annotations" / ".." / "a.png"
+    own.write_text(json.dumps({**content, "info": {"pictures": "../elsewhere"}}))
+    with pytest.raises(ArgumentError, match=r"coco\.json: records its pictures in '\.\./elsewhere', and there is no"):
+        read_records(own, "train")
+    assert read_records(own, "train", tmp_path)[0].image == tmp_path / "a.png"
     path.write_text("{}")
     with pytest.raises(ArgumentError, match="COCO"):
         read_coco(path, tmp_path)

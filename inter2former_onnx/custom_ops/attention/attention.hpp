@@ -19,14 +19,6 @@ constexpr int64_t kKeyBlock = 96;
 // their precision (2^60 times a million keys is 2^80).
 constexpr float kSafeScore = 60.0f;
 
-// Columns of q, of k and of v in an input `qkv` that holds them side by side.
-I2F_INLINE int64_t checked_third(const Context& context, int64_t columns) {
-  if (columns % 3 != 0) {
-    context.fail("input 'qkv' has %lld columns, expected queries, keys and values of equal width",
-                 static_cast<long long>(columns));
-  }
-  return columns / 3;
-}
 
 // Channels of a head; the rotary embedding needs a multiple of four.
 I2F_INLINE int64_t checked_head_dim(const Context& context, int64_t channels, int64_t heads) {

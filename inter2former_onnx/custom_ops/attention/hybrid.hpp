@@ -10,23 +10,7 @@
 namespace i2f {
 namespace I2F_ISA {
 
-// HybridAttention's inputs, which both ops begin with, in the order of the definition.
-enum HybridInput : size_t {
-  kX,
-  kQkv,
-  kBoundary,
-  kOther,
-  kGrid,
-  kFreqs,
-  kCodeWeight,
-  kCodeBias,
-  kCodebook,
-  kProjWeight,
-  kProjBias,
-  kHybridInputs
-};
-
-// Those inputs, checked.
+// The inputs that both ops begin with, checked.
 struct HybridArguments {
   const float* x;
   const float* qkv;
@@ -49,38 +33,35 @@ struct HybridArguments {
   int64_t head_dim;
 };
 
-inline HybridArguments checked_hybrid_inputs(const Context& context, int64_t heads) {
-  Dim n{"N"}, c{"C"}, d3{"3D"}, nb{"Nb"}, no{"No"}, two{"2", 2}, b{"B"};
-  HybridArguments in = {};
-  in.x = context.f32(kX, {&n, &c});
-  in.qkv = context.f32(kQkv, {&n, &d3});
-  in.channels = checked_third(context, d3.value);
-  Dim d{"D", in.channels};
-  in.boundary = context.i64(kBoundary, {&nb});
-  in.other = context.i64(kOther, {&no});
-  const int64_t* grid = context.i64(kGrid, {&two});
-  in.head_dim = checked_head_dim(context, d.value, heads);
-  Dim quarter{"D/num_heads/4", in.head_dim / 4};
-  in.freqs = context.f32(kFreqs, {&quarter});
-  in.code_weight = context.f32(kCodeWeight, {&b, &d});
-  in.code_bias = context.f32(kCodeBias, {&b});
-  in.bits = checked_bits(context, b.value);
-  Dim twice{"2B", 2 * in.bits};
-  in.codebook = context.f32(kCodebook, {&twice, &d});
-  in.proj_weight = context.f32(kProjWeight, {&c, &d});
-  in.proj_bias = context.f32(kProjBias, {&c});
-  in.grid = checked_grid(context, "grid", grid, n.value);
-  if (nb.value + no.value != n.value) {
+// Checks what no port can say. `In` are either op's Inputs.
+template <class In>
+I2F_INLINE HybridArguments checked_hybrid_inputs(const Context& context, const In& in, size_t boundary, size_t other) {
+  HybridArguments checked = {};
+  checked.head_dim = checked_head_dim(context, in.D, in.num_heads);
+  checked.bits = checked_bits(context, in.B);
+  checked.grid = checked_grid(context, "grid", in.grid, in.N);
+  if (in.Nb + in.No != in.N) {
     context.fail("inputs 'boundary' and 'other' name %lld + %lld tokens, expected N=%lld together",
-                 static_cast<long long>(nb.value), static_cast<long long>(no.value), static_cast<long long>(n.value));
+                 static_cast<long long>(in.Nb), static_cast<long long>(in.No), static_cast<long long>(in.N));
   }
-  context.check_partition(kBoundary, in.boundary, nb.value, kOther, in.other, no.value);
-  in.tokens = n.value;
-  in.width = c.value;
-  in.boundary_count = nb.value;
-  in.other_count = no.value;
-  in.heads = heads;
-  return in;
+  context.check_partition(boundary, in.boundary, in.Nb, other, in.other, in.No);
+  checked.x = in.x;
+  checked.qkv = in.qkv;
+  checked.boundary = in.boundary;
+  checked.other = in.other;
+  checked.freqs = in.freqs;
+  checked.code_weight = in.code_weight;
+  checked.code_bias = in.code_bias;
+  checked.codebook = in.codebook;
+  checked.proj_weight = in.proj_weight;
+  checked.proj_bias = in.proj_bias;
+  checked.tokens = in.N;
+  checked.width = in.C;
+  checked.channels = in.D;
+  checked.boundary_count = in.Nb;
+  checked.other_count = in.No;
+  checked.heads = in.num_heads;
+  return checked;
 }
 
 // What the attention of the tokens rows[0 .. count-1] gives, [D][kPanel], through the projection to their rows of y.

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 
 from ...errors import ArgumentError
+from ...image_formats import READ_SUFFIXES, skipped_kinds
+from ...picture_folder import is_results_folder
 from ..targets import Picture, Target, missing
+
+_LOG = logging.getLogger(__name__)
 
 MaskReader = Callable[[Path], Sequence[Target]]
 
@@ -27,13 +32,15 @@ def subfolder(root: Path, *names: str) -> Path:
 
 
 def files(folder: Path) -> list[Path]:
-    """List the files of a folder in the order of their names, without hidden ones (Thumbs.db counts as hidden).
+    """List the pictures of a folder in the order of their names, and say which kinds of files were skipped.
 
-    Links to nowhere are among them: they are reported as broken when it is their turn.
+    Hidden files are not meant (Thumbs.db counts as hidden). Files without a suffix are among the pictures, and links to
+    nowhere: they are reported as broken when it is their turn.
     """
-    return sorted(
-        p for p in folder.iterdir() if not p.is_dir() and not p.name.startswith(".") and p.name != "Thumbs.db"
-    )
+    there = [p for p in folder.iterdir() if not p.is_dir() and not p.name.startswith(".") and p.name != "Thumbs.db"]
+    if skipped := skipped_kinds((path.name for path in there), every=True):
+        _LOG.warning("%s: %s", folder, skipped)
+    return sorted(path for path in there if not path.suffix or path.suffix.lower() in READ_SUFFIXES)
 
 
 def pairs(images: Path, masks: Path, read: MaskReader) -> list[Picture]:
@@ -46,8 +53,10 @@ def pairs(images: Path, masks: Path, read: MaskReader) -> list[Picture]:
         read: gives the objects of a mask file.
 
     Raises:
-        ArgumentError: no images.
+        ArgumentError: no images, or results of this program in their place.
     """
+    if is_results_folder(images):
+        raise ArgumentError(f"{images}: expected photographs, found results of this program")
     pictures = {path.stem: path for path in files(images)}
     if not pictures:
         raise ArgumentError(f"{images}: no image in this folder")

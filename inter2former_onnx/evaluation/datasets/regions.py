@@ -1,4 +1,4 @@
-"""Maps of region ids: `images/` and `labels/` (NAME.png, or NAME_0.png, ... of several annotators), and target lists.
+"""Maps of region ids: `images/`, `labels/` or `masks/` (NAME.png, or NAME_0.png, ...), and target lists.
 
 A list, `--list FILE` in the folder, names single targets: {"id", "label_file", "region"}, and the image of an id is in
 the list's own "image" or in `index.json`. The target is the largest connected piece of the region. Without a list each
@@ -25,7 +25,7 @@ def pictures(folder: Path) -> Sequence[Picture]:
     Raises:
         ArgumentError: `folder` is not laid out so.
     """
-    return pairs(subfolder(folder, "images"), subfolder(folder, "labels"), every_region)
+    return pairs(subfolder(folder, "images"), subfolder(folder, "labels", "masks"), every_region)
 
 
 def listed(folder: Path, name: str) -> Sequence[Picture]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 
 import torch
@@ -11,16 +12,21 @@ from .names import shown
 
 __all__ = ["load_state_dict"]
 
-_BOOKKEEPING = "step"  # the published checkpoints count training steps beside the weights
-_PREFIX = "module."  # what DataParallel and DistributedDataParallel put before every key
+# Counts beside the weights: the training steps of published checkpoints, the averaged models of AveragedModel.
+_COUNTS = ("step", "n_averaged")
+# What wrappers put before every key, in any order and number: DataParallel, DistributedDataParallel and AveragedModel
+# the one; Lightning modules, which by custom keep the network in `self.model`, the other.
+_PREFIXES = ("module.", "model.")
+_COMPILED = "_orig_mod."  # torch.compile's, before the keys of whatever was compiled: the model or parts of it
 _MOST_LISTED = 8
 
 
 def load_state_dict(model: torch.nn.Module, state: Mapping[str, torch.Tensor], source: str) -> None:
     """Copy a state dict into a model's parameters and buffers.
 
-    Every key must be there, none more, each of the model's shape. The scalar `step` beside the weights is ignored, and
-    a `module.` before every key is taken off.
+    Every key must be there, none more, each of the model's shape. The counts `step` and `n_averaged` beside the weights
+    are ignored. Any stack of `module.`, `model.` and `_orig_mod.` before every key is taken off, the last one inside
+    keys, too.
 
     Args:
         model: changed in place.
@@ -32,8 +38,7 @@ def load_state_dict(model: torch.nn.Module, state: Mapping[str, torch.Tensor], s
             infinity; all of them in one message, long lists cut with their counts. The model is as it was.
     """
     expected = model.state_dict()
-    weights = {key: value for key, value in state.items() if key != _BOOKKEEPING or key in expected}
-    found = _without_prefix(weights, expected)
+    found = _without_prefixes(_without_counts(state, expected), expected)
     common = [key for key in expected if key in found]
     if found and expected and not common:
         raise CheckpointError(
@@ -52,10 +57,22 @@ def load_state_dict(model: torch.nn.Module, state: Mapping[str, torch.Tensor], s
     model.load_state_dict({key: found[key] for key in expected}, strict=True)
 
 
-def _without_prefix(state: dict[str, torch.Tensor], expected: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    if all(key.startswith(_PREFIX) for key in state) and not all(key.startswith(_PREFIX) for key in expected):
-        return {key.removeprefix(_PREFIX): value for key, value in state.items()}
-    return state
+def _without_prefixes(state: dict[str, torch.Tensor], expected: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """Take off what wrappers put before every key; where nothing of the model comes to light, `state` as it was."""
+    found = state
+    if not any(_COMPILED in key for key in expected):
+        plain = {re.sub(rf"(^|\.)({_COMPILED})+", r"\1", key): value for key, value in state.items()}
+        found = _without_counts(plain, expected) if len(plain) == len(state) else state
+    while found and not any(key in expected for key in found):
+        prefix = next((prefix for prefix in _PREFIXES if all(key.startswith(prefix) for key in found)), None)
+        if prefix is None:
+            return state
+        found = _without_counts({key.removeprefix(prefix): value for key, value in found.items()}, expected)
+    return found
+
+
+def _without_counts(state: Mapping[str, torch.Tensor], expected: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    return {key: value for key, value in state.items() if key not in _COUNTS or key in expected}
 
 
 def _misfits(

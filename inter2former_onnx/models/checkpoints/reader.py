@@ -16,15 +16,15 @@ from typing import BinaryIO
 import torch
 
 from ...errors import CheckpointError, MissingDependencyError
+from ...extras import install_hint
+from .containers import find_state_dict
 from .legacy_format import LegacyCheckpoint
 from .limits import DEFAULT_LIMITS, CheckpointFault, Limits
 from .names import shown
 from .tensors import PLAIN_TYPES, StorageRef, TensorRef, materialise
-from .unpickler import PickledDict, Placeholder, describe
+from .unpickler import PickledDict, describe
 from .zip_format import ZipCheckpoint
 
-# Where training frameworks keep the state dict, most specific first.
-_WRAPPERS = ("state_dict", "model_state_dict", "model")
 _LONGEST_SAFETENSORS_HEADER = 100_000_000  # the format's own limit
 
 # What people hand over by mistake: how the content starts, and what it then is.
@@ -41,30 +41,34 @@ _OTHER_KINDS: tuple[tuple[bytes, str], ...] = (
 _EXPECTED = "expected a file of torch.save or safetensors"
 
 
-def read_checkpoint(path: str | os.PathLike[str], limits: Limits = DEFAULT_LIMITS) -> dict[str, torch.Tensor]:
+def read_checkpoint(
+    path: str | os.PathLike[str], limits: Limits = DEFAULT_LIMITS, key: str | None = None
+) -> dict[str, torch.Tensor]:
     """Read the state dict in a checkpoint file, told by its content and not its extension.
 
     Reads torch.save's zip format and the one before 1.6, and safetensors. The state dict is the file's object itself or
-    its entry `state_dict`, `model_state_dict` or `model`; the rest of a training checkpoint is ignored. Only the state
-    dict's weights are read.
+    what is under one of the names that training frameworks use (`state_dict`, `model`, `ema`, ...); the rest of a
+    training checkpoint is ignored. Only the state dict's weights are read.
 
     Args:
         path: the file.
         limits: what it may cost to read it.
+        key: which state dict, where the file holds several: a name, or names with dots (`ema.module`); "." stands for
+            tensors beside the others, in the file's object itself.
 
     Returns:
         The tensors in the file's order: float16, bfloat16, float32 and float64 as float32, integers and bools as they
         are (plain numbers as 0-dimensional tensors), each contiguous and in memory of its own.
 
     Raises:
-        CheckpointError: a file that is missing, damaged, too demanding (`limits`), not a checkpoint, or that tries to
-            call anything; the message names the file and the cause.
+        CheckpointError: a file that is missing, damaged, too demanding (`limits`), not a checkpoint, that tries to call
+            anything, or that holds several state dicts, none under `key`; the message names the file and the cause.
         MissingDependencyError: a safetensors file, and that package is not installed.
     """
     path = Path(path)
     try:
         with _open_regular(path) as stream:
-            return _read_open(path, stream, limits)
+            return _read_open(path, stream, limits, key)
     except CheckpointFault as fault:
         raise CheckpointError(f"checkpoint {path} {fault}") from fault
     except OSError as error:
@@ -88,7 +92,7 @@ def _open_regular(path: Path) -> Iterator[BinaryIO]:
         yield stream
 
 
-def _read_open(path: Path, stream: BinaryIO, limits: Limits) -> dict[str, torch.Tensor]:
+def _read_open(path: Path, stream: BinaryIO, limits: Limits, key: str | None) -> dict[str, torch.Tensor]:
     file_bytes = os.fstat(stream.fileno()).st_size
     head = stream.read(32)
     stream.seek(0)
@@ -96,7 +100,7 @@ def _read_open(path: Path, stream: BinaryIO, limits: Limits) -> dict[str, torch.
         raise CheckpointFault("is an empty file")
     if head.startswith((b"PK\x03\x04", b"PK\x05\x06")):
         archive = ZipCheckpoint(stream, file_bytes, limits)
-        return _read_pickled(archive.load(), archive.read_storage, limits, file_bytes)
+        return _read_pickled(find_state_dict(archive.load(), key), archive.read_storage, limits, file_bytes)
     # Before the pickle: the length that starts a safetensors file may well begin with a pickle's first byte.
     header_bytes = int.from_bytes(head[:8], "little")
     if head[8:9] == b"{" and header_bytes <= _LONGEST_SAFETENSORS_HEADER:
@@ -104,10 +108,12 @@ def _read_open(path: Path, stream: BinaryIO, limits: Limits) -> dict[str, torch.
             raise CheckpointFault(
                 f"has a safetensors header of {header_bytes} bytes, at most {limits.directory_bytes} are read"
             )
+        if key is not None:
+            raise CheckpointFault(f"is a safetensors file, which holds one state dict; there is no {shown(key)!r}")
         return _read_safetensors(path)
     if head.startswith(b"\x80"):
         legacy = LegacyCheckpoint(stream, file_bytes, limits)
-        return _read_pickled(legacy.load(), legacy.read_storage, limits, file_bytes)
+        return _read_pickled(find_state_dict(legacy.load(), key), legacy.read_storage, limits, file_bytes)
     for start, kind in _OTHER_KINDS:
         if head.lower().startswith(start.lower()):
             raise CheckpointFault(f"is {kind}")
@@ -120,8 +126,7 @@ def _read_safetensors(path: Path) -> dict[str, torch.Tensor]:
         from safetensors.torch import load_file
     except ImportError as error:
         raise MissingDependencyError(
-            f"checkpoint {path} is a safetensors file, and safetensors is not installed:"
-            " pip install 'inter2former-onnx[export]'"
+            f"checkpoint {path} is a safetensors file, and safetensors is not installed: {install_hint('export')}"
         ) from error
     try:
         state = load_file(path)
@@ -146,11 +151,10 @@ def _check_type(key: str, dtype: torch.dtype, accepted: Collection[torch.dtype])
 
 
 def _read_pickled(
-    value: object, read_storage: Callable[[StorageRef], torch.Tensor], limits: Limits, file_bytes: int
+    state: PickledDict, read_storage: Callable[[StorageRef], torch.Tensor], limits: Limits, file_bytes: int
 ) -> dict[str, torch.Tensor]:
-    """Read the tensors of the state dict in `value`; each storage is read once, and let go before the next is read."""
+    """Read the tensors of a state dict; each storage is read once, and let go before the next is read."""
     budget = limits.budget(file_bytes, "hold its tensors")
-    state = _find_state_dict(value)
     result: dict[str, torch.Tensor] = {}
     of_storage: dict[str, list[tuple[str, TensorRef]]] = {}
     for key, entry in state.items():
@@ -174,21 +178,3 @@ def _number(key: str, value: object) -> torch.Tensor:
     if isinstance(value, float):
         return torch.tensor(value, dtype=torch.float32)
     raise CheckpointFault(f"holds {describe(value)} under {shown(key)!r} of its state dict, expected a tensor")
-
-
-def _find_state_dict(value: object) -> PickledDict:
-    if isinstance(value, Placeholder):
-        raise CheckpointFault(f"holds {value.what}, not a state dict; save with torch.save(model.state_dict(), path)")
-    if not isinstance(value, PickledDict):
-        raise CheckpointFault(f"holds {describe(value)}, expected a state dict")
-    for wrapper in _WRAPPERS:
-        inner = value.get(wrapper)
-        if isinstance(inner, PickledDict):
-            value = inner
-            break
-    if value.dropped:
-        raise CheckpointFault(f"has a state dict with {value.dropped} keys that are not short texts")
-    if not any(isinstance(entry, TensorRef) for entry in value.values()):
-        keys = ", ".join(shown(key, 40) for key in list(value)[:8]) or "nothing"
-        raise CheckpointFault(f"holds no state dict: no tensors among {keys}, nor under {', '.join(_WRAPPERS)}")
-    return value

@@ -9,6 +9,7 @@ from pathlib import Path
 import torch
 
 from ...errors import ArgumentError, CheckpointError, MissingDependencyError
+from ...extras import install_hint
 from ...runtime.files import FileDraft
 
 __all__ = ["save_checkpoint"]
@@ -64,7 +65,7 @@ def _writer(path: Path, tensors: dict[str, torch.Tensor]) -> Callable[[Path], No
         from safetensors.torch import save_file
     except ImportError as error:
         raise MissingDependencyError(
-            f"checkpoint {path}: writing it needs safetensors: pip install 'inter2former-onnx[export]'"
+            f"checkpoint {path}: writing it needs safetensors: {install_hint('export')}"
         ) from error
 
     def write_safetensors(target: Path) -> None:

@@ -10,6 +10,7 @@ import torch
 
 from support.ops.arrays import Case, Inputs
 from support.ops.comparison import assert_close
+from support.ops.groups import grouped
 from support.ops.registry import OPS
 from support.ops.sessions import run_op
 
@@ -27,7 +28,8 @@ def oracle(name: str, inputs: Inputs, attributes: Mapping[str, int | float]) -> 
 def torch_form(name: str, inputs: Inputs, attributes: Mapping[str, int | float]) -> list[np.ndarray]:
     """Compute the outputs by the PyTorch form."""
     with torch.no_grad():
-        result = OPS[name].torch_form(*(torch.from_numpy(array) for array in inputs), **attributes)
+        form = OPS[name].torch_form
+        result = form(*grouped(form, (torch.from_numpy(array) for array in inputs)), **attributes)
     return [tensor.numpy() for tensor in _outputs(result)]
 
 

@@ -9,12 +9,8 @@ namespace i2f {
 namespace I2F_ISA {
 namespace {
 
-enum Input : size_t { kX, kWeight, kTapBias, kBias, kInputCount };
-
-const PortDefinition kInputs[kInputCount] = {
-    {"x", Element::kFloat}, {"weight", Element::kFloat}, {"tap_bias", Element::kFloat}, {"bias", Element::kFloat}};
-const PortDefinition kOutputs[] = {
-    {"terms", Element::kFloat}, {"rows", Element::kFloat}, {"columns", Element::kFloat}, {"corners", Element::kFloat}};
+#define I2F_PORTS "edges/edge_taps/ports.def"
+#include "native/ort/op_ports.hpp"
 
 constexpr int64_t kTaps = 9;
 // Rows of one task: the products of one more above and below are made for it.
@@ -48,53 +44,35 @@ I2F_INLINE void add_up(const float* const* from, int count, int64_t n, float* to
 
 class EdgeTaps final : public Kernel {
  public:
-  explicit EdgeTaps(const KernelInfo& info) : stride_(info.int_attribute("stride")), constant_(false) {
-    TensorView weight;
-    TensorView bias;
-    if (!info.constant_input(kWeight, &weight) || !info.constant_input(kTapBias, &bias)) return;
-    // A wrong shape is reported by compute, which knows what to compare it with.
-    if (weight.rank != 3 || weight.dims[0] != kTaps || bias.rank != 2 || bias.dims[0] != kTaps ||
-        bias.dims[1] != weight.dims[1]) {
-      return;
-    }
-    packed_ = pack_linear(static_cast<const float*>(weight.data), static_cast<const float*>(bias.data), 1,
-                          kTaps * weight.dims[1], weight.dims[2]);
-    constant_ = true;
+  explicit EdgeTaps(const KernelInfo& info) : attributes_(info) {
+    Inputs weights(attributes_);
+    constant_ = weights.take_constants(info, input::weight, input::tap_bias);
+    if (constant_) packed_ = pack_linear(weights.weight, weights.tap_bias, 1, kTaps * weights.O, weights.C);
   }
   static Kernel* create(const KernelInfo& info) { return new EdgeTaps(info); }
 
   void compute(const Context& context) const override {
-    Dim height{"H"}, width{"W"}, c{"C"}, o{"O"}, taps{"9", kTaps};
-    const float* x = context.f32(kX, {&height, &width, &c});
-    const float* weight = context.f32(kWeight, {&taps, &o, &c});
-    const float* tap_bias = context.f32(kTapBias, {&taps, &o});
-    const float* bias = context.f32(kBias, {&o});
-    if (stride_ < 1 || height.value % stride_ != 0 || width.value % stride_ != 0) {
+    const Inputs in(context, attributes_);
+    const int64_t stride = in.stride;
+    if (stride < 1 || in.H % stride != 0 || in.W % stride != 0) {
       context.fail("input 'x' is a map of %lld x %lld pixels, expected whole tokens of stride=%lld",
-                   static_cast<long long>(height.value), static_cast<long long>(width.value),
-                   static_cast<long long>(stride_));
+                   static_cast<long long>(in.H), static_cast<long long>(in.W), static_cast<long long>(stride));
     }
-    const int64_t h = height.value / stride_;
-    const int64_t w = width.value / stride_;
-    const int64_t out = o.value;
-    float* terms = context.f32_output(0, {height.value, width.value, out});
-    float* rows = context.f32_output(1, {2, h, width.value, out});
-    float* columns = context.f32_output(2, {2, height.value, w, out});
-    float* corners = context.f32_output(3, {2, 2, h, w, out});
-    if (height.value * width.value * out == 0) return;
+    const Outputs out(context, in);
+    if (in.H * in.W * in.O == 0) return;
     PackedLinear local;
-    if (!constant_) local = pack_linear(weight, tap_bias, 1, kTaps * out, c.value);
+    if (!constant_) local = pack_linear(in.weight, in.tap_bias, 1, kTaps * in.O, in.C);
     const PackedLinear& linear = constant_ ? packed_ : local;
 
-    const int64_t row_floats = width.value * out;
+    const int64_t row_floats = in.W * in.O;
     const Scratch shared({bytes_of<float>(row_floats)});
     float* biases = shared.part<float>(0);  // of a whole row
-    repeat(bias, out, row_floats, biases);
-    const Run run = {x,      height.value, width.value, c.value, out,     stride_,
-                     linear, biases,       terms,       rows,    columns, corners};
-    context.parallel_for(ceil_div(height.value, kRowsOfTask), [&](int64_t task) {
+    repeat(in.bias, in.O, row_floats, biases);
+    const Run run = {in.x,   in.H,   in.W,      in.C,     in.O,        stride,
+                     linear, biases, out.terms, out.rows, out.columns, out.corners};
+    context.parallel_for(ceil_div(in.H, kRowsOfTask), [&](int64_t task) {
       const int64_t first = task * kRowsOfTask;
-      run.strip(first, min_of(first + kRowsOfTask, height.value));
+      run.strip(first, min_of(first + kRowsOfTask, in.H));
     });
   }
 
@@ -212,15 +190,15 @@ class EdgeTaps final : public Kernel {
     }
   };
 
-  int64_t stride_;
+  Attributes attributes_;
   PackedLinear packed_;
-  bool constant_;
+  bool constant_ = false;
 };
 
 }  // namespace
 
 extern const OpDefinition edge_taps_op;
-const OpDefinition edge_taps_op = {"EdgeTaps", kInputs, kInputCount, kOutputs, 4, EdgeTaps::create};
+const OpDefinition edge_taps_op = {"EdgeTaps", ports::kPorts, EdgeTaps::create};
 
 }  // namespace I2F_ISA
 }  // namespace i2f

@@ -11,25 +11,8 @@ namespace i2f {
 namespace I2F_ISA {
 namespace {
 
-enum Input : size_t {
-  kX,
-  kNorm1Weight,
-  kNorm1Bias,
-  kConv1Weight,
-  kConv1Bias,
-  kNorm2Weight,
-  kNorm2Bias,
-  kConv2Weight,
-  kConv2Bias,
-  kInputCount
-};
-
-const PortDefinition kInputs[kInputCount] = {{"x", Element::kFloat},          {"norm1_weight", Element::kFloat},
-                                             {"norm1_bias", Element::kFloat}, {"conv1_weight", Element::kFloat},
-                                             {"conv1_bias", Element::kFloat}, {"norm2_weight", Element::kFloat},
-                                             {"norm2_bias", Element::kFloat}, {"conv2_weight", Element::kFloat},
-                                             {"conv2_bias", Element::kFloat}};
-const PortDefinition kOutputs[] = {{"y", Element::kFloat}};
+#define I2F_PORTS "edges/residual_conv_block/ports.def"
+#include "native/ort/op_ports.hpp"
 
 // Output rows of a strip without Winograd: two more are activated for it.
 constexpr int64_t kDirectRows = 8;
@@ -164,38 +147,26 @@ inline void norm_silu_conv(const Context& context, const float* x, const MapSize
 
 class ResidualConvBlock final : public Kernel {
  public:
-  explicit ResidualConvBlock(const KernelInfo& info) : epsilon_(info.float_attribute("epsilon")) {
-    for (int i = 0; i < 2; ++i) {
-      TensorView weight;
-      if (!info.constant_input(i == 0 ? kConv1Weight : kConv2Weight, &weight)) continue;
-      // A wrong shape is reported by compute, which knows what to compare it with.
-      if (weight.rank != 4 || weight.dims[0] != weight.dims[1] || weight.dims[2] != 3 || weight.dims[3] != 3) continue;
-      convs_[i].pack(static_cast<const float*>(weight.data), weight.dims[0]);
-    }
+  explicit ResidualConvBlock(const KernelInfo& info) : attributes_(info) {
+    Inputs in(attributes_);
+    if (in.take_constants(info, input::conv1_weight, input::conv1_weight)) convs_[0].pack(in.conv1_weight, in.C);
+    if (in.take_constants(info, input::conv2_weight, input::conv2_weight)) convs_[1].pack(in.conv2_weight, in.C);
   }
   static Kernel* create(const KernelInfo& info) { return new ResidualConvBlock(info); }
 
   void compute(const Context& context) const override {
-    Dim h{"H"}, w{"W"}, c{"C"}, three{"3", 3};
-    const float* x = context.f32(kX, {&h, &w, &c});
-    const float* norm1_weight = context.f32(kNorm1Weight, {&c});
-    const float* norm1_bias = context.f32(kNorm1Bias, {&c});
-    const float* conv1_weight = context.f32(kConv1Weight, {&c, &c, &three, &three});
-    const float* conv1_bias = context.f32(kConv1Bias, {&c});
-    const float* norm2_weight = context.f32(kNorm2Weight, {&c});
-    const float* norm2_bias = context.f32(kNorm2Bias, {&c});
-    const float* conv2_weight = context.f32(kConv2Weight, {&c, &c, &three, &three});
-    const float* conv2_bias = context.f32(kConv2Bias, {&c});
-    float* y = context.f32_output(0, {h.value, w.value, c.value});
-    if (h.value * w.value * c.value == 0) return;
+    const Inputs in(context, attributes_);
+    float* y = Outputs(context, in).y;
+    if (in.H * in.W * in.C == 0) return;
     ConvWeights local[2];
-    const ConvWeights& conv1 = weights(0, conv1_weight, c.value, local);
-    const ConvWeights& conv2 = weights(1, conv2_weight, c.value, local);
-    const MapSize size = {h.value, w.value, c.value};
+    const ConvWeights& conv1 = weights(0, in.conv1_weight, in.C, local);
+    const ConvWeights& conv2 = weights(1, in.conv2_weight, in.C, local);
+    const MapSize size = {in.H, in.W, in.C};
     const Scratch scratch({bytes_of<float>(size.floats())});
     float* between = scratch.part<float>(0);
-    norm_silu_conv(context, x, size, norm1_weight, norm1_bias, epsilon_, conv1, conv1_bias, nullptr, between);
-    norm_silu_conv(context, between, size, norm2_weight, norm2_bias, epsilon_, conv2, conv2_bias, x, y);
+    norm_silu_conv(context, in.x, size, in.norm1_weight, in.norm1_bias, in.epsilon, conv1, in.conv1_bias, nullptr,
+                   between);
+    norm_silu_conv(context, between, size, in.norm2_weight, in.norm2_bias, in.epsilon, conv2, in.conv2_bias, in.x, y);
   }
 
  private:
@@ -205,15 +176,14 @@ class ResidualConvBlock final : public Kernel {
     return local[i];
   }
 
-  float epsilon_;
+  Attributes attributes_;
   ConvWeights convs_[2];
 };
 
 }  // namespace
 
 extern const OpDefinition residual_conv_block_op;
-const OpDefinition residual_conv_block_op = {"ResidualConvBlock",      kInputs, kInputCount, kOutputs, 1,
-                                             ResidualConvBlock::create};
+const OpDefinition residual_conv_block_op = {"ResidualConvBlock", ports::kPorts, ResidualConvBlock::create};
 
 }  // namespace I2F_ISA
 }  // namespace i2f
