@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from ..errors import AnnotationError, ArgumentError, Inter2FormerError
+from ..errors import AnnotationError, ArgumentError, ImageError, Inter2FormerError
 from ..runtime import EncodedImage, Segmenter
 from ..wording import counted
 from . import dataset as coco
