@@ -331,6 +331,8 @@ def test_on_a_phone(browser: Any, command: RunningCommand, pictures: Path) -> No
     window.objects(1)
     page.locator("#help").tap()
     sync_api.expect(page.locator("#keys > div").first).to_contain_text("Tap")
+    sync_api.expect(page.locator("#keys > div").first).to_be_in_viewport()
+    sync_api.expect(page.locator("#help-dialog button")).to_be_in_viewport()
     page.locator("#help-dialog button").tap()
     # Two fingers: the browser's own protocol, Playwright knows only taps.
     session = window.context.new_cdp_session(page)
@@ -583,9 +585,12 @@ def test_many_pictures(browser: Any, bundle: Path, tmp_path: Path) -> None:
 def test_without_the_token(browser: Any, command: RunningCommand) -> None:
     context = browser.new_context(color_scheme="dark")
     page = context.new_page()
+    wrong: list[str] = []
+    page.on("console", lambda message: "Content Security" in message.text and wrong.append(message.text))
     page.goto(command.address.partition("?")[0])
     sync_api.expect(page.locator("p")).to_contain_text("Open the address that the inter2former command printed")
     assert page.evaluate("getComputedStyle(document.querySelector('p')).color") == "rgb(255, 255, 255)"
+    assert "sans-serif" in page.evaluate("getComputedStyle(document.querySelector('p')).fontFamily") and wrong == []
     context.close()
 
 
