@@ -11,6 +11,11 @@
     POST /api/export                  {kind: coco | png | labelme}
     GET  /api/events                  server-sent events: see hub.Hub
 
+A picture's `version` is in /api/state and in the answer to opening it (identity.py). The page names it in addresses of
+photographs and thumbnails, `?v=VERSION`, which makes them answers that may be kept, and as "version" when it opens or
+changes a picture; where the version is no longer that of picture N, the request is refused. Likewise with "run" for
+classes and exports.
+
 A failure is {"error": "one line"} with status 422; 409 when another window changed the picture first, with what it is
 now as "document". Who may ask is guard.py's affair.
 """
@@ -32,11 +37,13 @@ from starlette.responses import FileResponse, Response, StreamingResponse
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
-from ..errors import ArgumentError, Inter2FormerError
+from ..errors import ArgumentError, ImageError, Inter2FormerError
 from ..wording import counted
 from .document import Annotation, Document, Objects
 from .editing import Editor, StaleRevision
 from .exports import COLOURS, KINDS
+from .identity import Identities
+from .photos import Photo
 from .rle import RLE
 from .workspace import Workspace
 
@@ -45,6 +52,7 @@ _HEARTBEAT = 15.0
 _THUMBNAILS = 2000
 _BRIEFLY = {"cache-control": "private, max-age=600"}
 _NEVER = {"cache-control": "no-store"}
+_IF_NEW = {"cache-control": "no-cache"}  # kept, but asked for whether there is another one
 
 
 def build_app(workspace: Workspace) -> Starlette:
@@ -63,7 +71,7 @@ def build_app(workspace: Workspace) -> Starlette:
     return Starlette(
         routes=[
             Route("/", handlers.page),
-            Mount("/page", StaticFiles(directory=PAGE)),
+            Mount("/page", _PageFiles(directory=PAGE)),
             Route("/api/state", handlers.state),
             Route(f"{one}/open", handlers.open, methods=["POST"]),
             Route(f"{one}/picture", handlers.picture),
@@ -85,7 +93,9 @@ class _Handlers:
     def __init__(self, workspace: Workspace, editor: Editor) -> None:
         self._workspace = workspace
         self._editor = editor
-        self._thumbnails: OrderedDict[int, tuple[bytes, str]] = OrderedDict()
+        self._identities = Identities()
+        self._opened: dict[int, str] = {}  # versions of the pictures whose documents are there
+        self._thumbnails: OrderedDict[tuple[int, str], tuple[bytes, str]] = OrderedDict()
 
     async def page(self, request: Request) -> Response:
         return FileResponse(PAGE / "index.html", headers=_NEVER)
@@ -93,12 +103,15 @@ class _Handlers:
     async def state(self, request: Request) -> Response:
         workspace = self._workspace
         manifest = workspace.segmenter.manifest
+        photos = workspace.gallery.photos
+        versions = await run_in_threadpool(lambda: [self._identities.version(photo) for photo in photos])
         content = {
+            "run": self._identities.run,
             "folder": str(workspace.gallery.root),
             "out": str(workspace.out),
             "pictures": [
-                {"name": photo.name, **workspace.picture_state(index)}
-                for index, photo in enumerate(workspace.gallery.photos)
+                {"name": photo.name, "version": versions[index], **workspace.picture_state(index)}
+                for index, photo in enumerate(photos)
             ],
             "missing": workspace.missing,
             "notices": workspace.notices,
@@ -113,24 +126,35 @@ class _Handlers:
 
     async def open(self, request: Request) -> Response:
         index = self._index(request)
+        if await request.body():
+            self._identities.check_run((await _fields(request)).get("version"))
+        photo = self._workspace.gallery.photos[index]
+        version = self._identities.version(photo)
         document = await run_in_threadpool(self._workspace.document, index)  # the first time, it reads the file
+        if self._opened.get(index, version) != version:
+            await run_in_threadpool(_check_size, photo, document)
+        self._opened[index] = version
         self._workspace.look_at(index)
-        return _json(self._document(index, document))
+        return _json({**self._document(index, document), "version": version})
 
     async def picture(self, request: Request) -> Response:
-        index = self._index(request)
-        content, kind = await run_in_threadpool(self._workspace.gallery.photos[index].for_browser)
-        return Response(content, media_type=kind, headers=_BRIEFLY)
+        photo = self._workspace.gallery.photos[self._index(request)]
+        caching = self._caching(photo, request)
+        content, kind = await run_in_threadpool(photo.for_browser)
+        return Response(content, media_type=kind, headers=caching)
 
     async def thumbnail(self, request: Request) -> Response:
         index = self._index(request)
-        found = self._thumbnails.get(index)
+        photo = self._workspace.gallery.photos[index]
+        caching = self._caching(photo, request)
+        key = (index, self._identities.version(photo))
+        found = self._thumbnails.get(key)
         if found is None:
-            found = await run_in_threadpool(self._workspace.gallery.photos[index].thumbnail)
-            self._thumbnails[index] = found
+            found = await run_in_threadpool(photo.thumbnail)
+            self._thumbnails[key] = found
             while len(self._thumbnails) > _THUMBNAILS:
                 self._thumbnails.popitem(last=False)
-        return Response(found[0], media_type=found[1], headers=_BRIEFLY)
+        return Response(found[0], media_type=found[1], headers=caching)
 
     async def edit(self, request: Request) -> Response:
         started = time.perf_counter()
@@ -139,6 +163,7 @@ class _Handlers:
         tab, revision = fields.get("tab"), fields.get("revision")
         if not isinstance(tab, str) or len(tab) > 64 or isinstance(revision, bool) or not isinstance(revision, int):
             raise ArgumentError("expected a text `tab` and a whole number `revision`")
+        self._identities.check(self._workspace.gallery.photos[index], fields.get("version"))
         try:
             edited = await self._editor.edit(index, tab, revision, fields)
         except StaleRevision as stale:
@@ -151,12 +176,16 @@ class _Handlers:
 
     async def preview(self, request: Request) -> Response:
         started = time.perf_counter()
-        mask = await self._editor.preview(self._index(request), await _fields(request))
+        index = self._index(request)
+        fields = await _fields(request)
+        self._identities.check(self._workspace.gallery.photos[index], fields.get("version"))
+        mask = await self._editor.preview(index, fields)
         milliseconds = 1000 * (time.perf_counter() - started)
         return _json({"mask": None if mask is None else _mask(mask), "server_ms": milliseconds})
 
     async def classes(self, request: Request) -> Response:
         fields = await _fields(request)
+        self._identities.check_run(fields.get("run"))
         workspace, kind, id = self._workspace, fields.get("type"), fields.get("id")
         if kind == "add":
             workspace.add_category(fields.get("name"))
@@ -170,7 +199,9 @@ class _Handlers:
         return _json({"classes": workspace.class_list()})
 
     async def export(self, request: Request) -> Response:
-        kind = (await _fields(request)).get("kind")
+        fields = await _fields(request)
+        self._identities.check_run(fields.get("run"))
+        kind = fields.get("kind")
         if kind not in KINDS:
             raise ArgumentError(f"kind: expected one of {', '.join(KINDS)}, found {kind!r:.40}")
         count = await run_in_threadpool(self._workspace.export, kind)
@@ -189,10 +220,43 @@ class _Handlers:
         self._workspace.check(index)
         return index
 
+    def _caching(self, photo: Photo, request: Request) -> dict[str, str]:
+        """Tell how long an answer may be kept: for a while where its address says which picture it is.
+
+        Raises:
+            ArgumentError: the address says that it is another one.
+        """
+        named = request.query_params.get("v")
+        self._identities.check(photo, named)
+        return _NEVER if named is None else _BRIEFLY
+
     def _document(self, index: int, document: Document) -> dict[str, Any]:
         encoding = vars(self._workspace.encodings.progress(index))
         size = {"width": document.width, "height": document.height}
         return {**size, **_changes(document, ()), "encoding": encoding, "notice": self._workspace.notice(index)}
+
+
+class _PageFiles(StaticFiles):
+    """The page's own files, which another version of this package has at the same addresses."""
+
+    def file_response(self, *args: Any, **options: Any) -> Response:
+        response = super().file_response(*args, **options)
+        response.headers.update(_IF_NEW)
+        return response
+
+
+def _check_size(photo: Photo, document: Document) -> None:
+    """Check that a file which was replaced is as large as the picture whose annotations are there.
+
+    Raises:
+        ImageError: it is not, or cannot be read.
+    """
+    width, height = photo.size()
+    if (width, height) != (document.width, document.height):
+        raise ImageError(
+            f"{photo.name}: it is {width} x {height} pixels now, but was opened with {document.width} x "
+            f"{document.height}; bring the old picture back, or end the command and start it again"
+        )
 
 
 def _changes(document: Document, before: Objects) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from typing import Literal
 
 from ..errors import Inter2FormerError
 from ..runtime import EncodedImage, Segmenter
+from .identity import Stamp, stamp
 from .photos import Gallery
 
 # A 1024 x 1024 model keeps some 80 MB a picture.
@@ -69,6 +70,7 @@ class Encodings:
         self._wanted: list[int] = []
         self._futures: dict[int, Future[EncodedImage]] = {}
         self._kept: OrderedDict[int, EncodedImage] = OrderedDict()
+        self._stamps: dict[int, Stamp] = {}  # of the files that `_kept` was made of
         self._failed: dict[int, Inter2FormerError] = {}
         self._current: tuple[int, float] | None = None  # the picture being encoded, and since when
         self._expected = 0.0
@@ -77,21 +79,28 @@ class Encodings:
         self._thread.start()
 
     def want(self, indices: Sequence[int]) -> None:
-        """Encode these pictures in place of what was wanted before. What failed before is tried again.
+        """Encode these pictures in place of what was wanted before. What failed before is tried again, and what was
+        made of another file, which has been replaced since, is made anew.
 
         Pictures that somebody waits for (`get`) come after them.
 
         Args:
             indices: of the pictures, the most urgent first.
         """
+        stamps = {index: stamp(self._gallery.photos[index]) for index in indices}
+        stale = []
         with self._condition:
             self._wanted = list(dict.fromkeys((*indices, *self._futures)))
             for index in self._wanted:
                 self._failed.pop(index, None)
+                if index in self._kept and index in stamps and stamps[index] != self._stamps[index]:
+                    stale.append(self._kept.pop(index))
             for index in reversed(self._wanted):
                 if index in self._kept:
                     self._kept.move_to_end(index)
             self._condition.notify()
+        for old in stale:
+            self._dropped(old)
 
     def get(self, index: int) -> Future[EncodedImage]:
         """Promise an encoded image; the picture becomes the most urgent one.
@@ -162,6 +171,7 @@ class Encodings:
         image: EncodedImage | None = None
         name = self._gallery.photos[index].name
         failure = Inter2FormerError(f"{name}: not encoded")
+        before = stamp(self._gallery.photos[index])
         try:
             image = self._segmenter.encode(self._gallery.photos[index].pixels())
         except Inter2FormerError as error:
@@ -173,12 +183,15 @@ class Encodings:
         evicted: list[EncodedImage] = []
         with self._condition:
             self._current = None
+            if image is not None and stamp(self._gallery.photos[index]) != before:
+                return  # replaced meanwhile: still wanted, so its turn comes again
             future = self._futures.pop(index, None)
             if image is None:
                 self._failed[index] = failure
             else:
                 self._expected = time.monotonic() - started
                 self._kept[index] = image
+                self._stamps[index] = before
                 evicted = self._make_room()
         for old in evicted:
             self._dropped(old)

@@ -6,6 +6,7 @@ import signal
 import socket
 import threading
 import webbrowser
+from collections.abc import Sequence
 from pathlib import Path
 
 import uvicorn
@@ -13,7 +14,7 @@ import uvicorn
 from ..errors import ArgumentError
 from ..wording import printable
 from .app import build_app
-from .guard import Guard, new_token
+from .guard import Guard, Origin, new_token
 from .workspace import Workspace
 
 LOOPBACK = "127.0.0.1"
@@ -60,7 +61,9 @@ def page_address(listening: socket.socket, host: str) -> str:
     return f"http://{shown}:{listening.getsockname()[1]}/"
 
 
-def serve(workspace: Workspace, listening: socket.socket, host: str, browser: bool) -> None:
+def serve(
+    workspace: Workspace, listening: socket.socket, host: str, browser: bool, allowed: Sequence[Origin] = ()
+) -> None:
     """Serve the page until the process is interrupted or told to end; everything is saved when this returns.
 
     Args:
@@ -68,6 +71,7 @@ def serve(workspace: Workspace, listening: socket.socket, host: str, browser: bo
         listening: from `bind`.
         host: the name that it was made for.
         browser: whether to open the page in the default browser.
+        allowed: origins under which proxies, tunnels and mapped ports lead here.
 
     Raises:
         Inter2FormerError: the last changes could not be saved.
@@ -76,7 +80,7 @@ def serve(workspace: Workspace, listening: socket.socket, host: str, browser: bo
     token = new_token()
     address = f"{page_address(listening, host)}?token={token}"
     config = uvicorn.Config(
-        Guard(build_app(workspace), token, port, host),
+        Guard(build_app(workspace), token, port, host, allowed),
         log_level="critical",
         access_log=False,
         ws="none",
@@ -98,6 +102,8 @@ def serve(workspace: Workspace, listening: socket.socket, host: str, browser: bo
                 "encrypted."
             )
         print("Ctrl+C ends it; everything is saved as you work.")
+        for origin in allowed:
+            print(f"through {origin.text}, add /?token={token} to the address that leads here")
         print(f"open {address}", flush=True)
         if browser:
             _open_when_ready(server, address)

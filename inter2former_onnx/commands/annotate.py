@@ -13,6 +13,7 @@ from ..wording import counted, printable
 from .arguments import add_engine_arguments
 
 if TYPE_CHECKING:
+    from ..annotate.guard import Origin
     from ..annotate.photos import Gallery
 
 HELP = "a page to click on: photographs -> COCO annotations"
@@ -65,6 +66,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="listen for other machines too: whoever knows the printed address can see the pictures and change "
         "annotations, and nothing is encrypted (default: 127.0.0.1, this machine only)",
     )
+    parser.add_argument(
+        "--allow-origin",
+        type=_origin,
+        action="append",
+        default=[],
+        metavar="URL",
+        help="answer under another name or port too, such as http://localhost:9000 or https://hub.example.org: that of "
+        "your proxy, ssh tunnel or mapped port (may be given again)",
+    )
     parser.add_argument("--no-browser", action="store_true", help="print the page's address, do not open it")
 
 
@@ -107,7 +117,7 @@ def run(args: argparse.Namespace) -> int:
         print(line)
     if "random_weights" in segmenter.manifest.source:
         print("this bundle holds random weights: the page works, the masks mean nothing")
-    serve(workspace, listening, args.host, browser=not args.no_browser)
+    serve(workspace, listening, args.host, browser=not args.no_browser, allowed=args.allow_origin)
     objects, pictures, folder = annotation_count(workspace)
     print(
         f"{counted(objects, 'object')} in {counted(pictures, 'picture')}: {printable(folder / FILE_NAME)}"
@@ -168,6 +178,15 @@ def _port(text: str) -> int:
     if not text.isdecimal() or not 0 < int(text) < 1 << 16:
         raise argparse.ArgumentTypeError(f"{text!r} is not a port number from 1 to 65535")
     return int(text)
+
+
+def _origin(text: str) -> Origin:
+    from ..annotate.guard import parse_origin
+
+    try:
+        return parse_origin(text.removesuffix("/"))
+    except ArgumentError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
 
 
 def _names(text: str) -> list[str]:

@@ -1,8 +1,9 @@
 """The annotation page in a real browser, end to end: the command runs, headless Chromium opens its address.
 
-Needs Chromium (Debian's `chromium`, or `playwright install chromium`); without one these tests are skipped, and
-test_api.py goes the same ways without a browser. What the fake model answers means nothing: its first click
-takes everything, and a click beside the object takes a square of 16 pixels away. What is tested is the way.
+Needs Chromium (Debian's `chromium`, or `playwright install chromium`); without one that runs these tests are skipped,
+but fail where the environment says CI=true, as .ci/run does. test_api.py goes the same ways without a browser. What the
+fake model answers means nothing: its first click takes everything, and a click beside the object takes a square of 16
+pixels away. What is tested is the way.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import signal
 import statistics
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 import pytest
@@ -27,9 +28,17 @@ from inter2former_onnx.errors import BundleError
 from inter2former_onnx.runtime import Segmenter
 from support.annotate_page import HEIGHT, WIDTH, RunningCommand, decoded, page, wait_until, write_pictures
 from support.fake_bundle import write_fake_bundle
+from support.path_proxy import PathProxy
 
 BUNDLE_VARIABLE = "INTER2FORMER_TEST_BUNDLE"
 SECONDS = 60  # to wait for anything: it matters only when something is wrong, and the machine may be busy
+
+
+def without_browser(reason: str) -> NoReturn:
+    """Skip the tests, unless they must run here."""
+    if os.environ.get("CI") == "true":
+        pytest.fail(reason)
+    pytest.skip(reason)
 
 
 @pytest.fixture(scope="module")
@@ -40,10 +49,13 @@ def browser() -> Iterator[Any]:
         names = ("chromium", "chromium-browser", "google-chrome")
         found = own if Path(own).exists() else next(filter(None, map(shutil.which, names)), None)
         if found is None:
-            pytest.skip("no Chromium here: apt-get install chromium, or playwright install chromium")
+            without_browser("no Chromium here: apt-get install chromium, or playwright install chromium")
         # Chromium's sandbox refuses to run as root, as containers do.
         root = hasattr(os, "geteuid") and os.geteuid() == 0
-        running = playwright.chromium.launch(executable_path=found, args=["--no-sandbox"] if root else [])
+        try:
+            running = playwright.chromium.launch(executable_path=found, args=["--no-sandbox"] if root else [])
+        except sync_api.Error as error:
+            without_browser(f"{found} does not run here: {error}")
         yield running
         running.close()
 
@@ -119,6 +131,13 @@ def window(browser: Any, command: RunningCommand) -> Iterator[Window]:
     opened.close()
 
 
+# The colour in the middle of the stage, as the canvas has it.
+CENTRE = """(() => {
+    const canvas = document.querySelector("#picture");
+    return [...canvas.getContext("2d").getImageData(canvas.width / 2, canvas.height / 2, 1, 1).data];
+})()"""
+
+
 def saved(pictures: Path) -> Any:
     """The COCO file, None before there is one."""
     path = pictures / "annotations" / "coco.json"
@@ -167,7 +186,8 @@ def test_a_day_with_the_page(window: Window, command: RunningCommand, bundle: Pa
     for x, y, positive in clicks(pictures)[0]:
         session.click(x, y, positive)
     np.testing.assert_array_equal(decoded(content["annotations"][0]["segmentation"]), session.mask)
-    window.wrong.clear()  # it complains, rightly, that the server has gone
+    window.page.close()
+    window.wrong.clear()  # it complained, rightly, that the server has gone
 
 
 def test_a_missing_picture_is_named(browser: Any, bundle: Path, pictures: Path) -> None:
@@ -304,7 +324,14 @@ def test_on_a_phone(browser: Any, command: RunningCommand, pictures: Path) -> No
     page.locator("#show-panel").tap()
     page.locator("#classes button").nth(1).tap()
     wait_until(lambda: saved(pictures)["annotations"][0]["category_id"] == 2, "saving")
-    page.locator("#show-panel").tap()
+    sync_api.expect(page.locator("#panel")).to_be_visible()
+    page.touchscreen.tap(*window.at(60.5, 20.5))  # beside the panel: it closes, and nothing is clicked
+    sync_api.expect(page.locator("#panel")).to_be_hidden()
+    sync_api.expect(page.locator("#show-panel")).to_have_attribute("aria-expanded", "false")
+    window.objects(1)
+    page.locator("#help").tap()
+    sync_api.expect(page.locator("#keys > div").first).to_contain_text("Tap")
+    page.locator("#help-dialog button").tap()
     # Two fingers: the browser's own protocol, Playwright knows only taps.
     session = window.context.new_cdp_session(page)
     before = page.locator("#zoom-level").inner_text()
@@ -314,6 +341,12 @@ def test_on_a_phone(browser: Any, command: RunningCommand, pictures: Path) -> No
         session.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": points})
     sync_api.expect(page.locator("#zoom-level")).not_to_have_text(before)
     window.objects(1)
+    page.locator("#zoom-fit").tap()
+    page.wait_for_function("() => document.querySelector('#saved').textContent === 'All changes saved'")
+    assert clicks(pictures) == [[[40, 30, 1], [80, 60, 0]]]
+    with page.expect_response("**/edit"):  # the next tap is a click again
+        page.touchscreen.tap(*window.at(60.5, 20.5))
+    wait_until(lambda: clicks(pictures) == [[[40, 30, 1], [80, 60, 0], [60, 20, 0]]], "saving")
     window.close()
 
 
@@ -390,6 +423,181 @@ def test_noise_has_no_outline(window: Window) -> None:
     np.testing.assert_array_equal(
         np.reshape(answer["covered"], (height, width)), mask[top : top + height, left : left + width]
     )
+
+
+def test_another_run_at_the_same_address(browser: Any, bundle: Path, pictures: Path, tmp_path: Path) -> None:
+    """What the browser kept of the first run's pictures is not shown for the second's, in old windows neither."""
+    others = tmp_path / "others"
+    others.mkdir()
+    for seed, name in enumerate(("one.png", "three.png", "two.jpg")):
+        Image.new("RGB", (WIDTH, HEIGHT), (10, 200, 10 + seed)).save(others / name)
+    with RunningCommand(pictures, "--bundle", bundle, "--threads", "1") as first:
+        port = first.address.split(":")[2].split("/")[0]
+        window = Window(browser, first.address)
+        old = window.page
+        old.wait_for_function("() => [...document.querySelectorAll('#strip img')].every((each) => each.naturalWidth)")
+        assert first.end(signal.SIGINT) == 0
+    with RunningCommand(others, "--bundle", bundle, "--threads", "1", "--port", port) as second:
+        page = window.tab(second.address)
+        page.wait_for_function("() => [...document.querySelectorAll('#strip img')].every((each) => each.naturalWidth)")
+        green = "([r, g, b]) => g > 180 && r < 40 && b < 40"
+        middle = """(each) => {
+            const canvas = Object.assign(document.createElement("canvas"), { width: 1, height: 1 });
+            const context = canvas.getContext("2d");
+            context.drawImage(each, 0, 0, 1, 1);
+            return [...context.getImageData(0, 0, 1, 1).data];
+        }"""
+        looks = f"[...document.querySelectorAll('#strip img')].map({middle}).map({green})"
+        for each in (page, old):
+            each.bring_to_front()
+            each.wait_for_function(f"() => {looks}.length === 3 && {looks}.every(Boolean)")
+            each.wait_for_function(f"() => ({green})({CENTRE})")
+        window.click(40, 30, old)  # it is the second run's page by now
+        wait_until(lambda: clicks(others) == [[[40, 30, 1]]], "saving")
+        assert clicks(pictures) == []
+        window.page = page
+        window.wrong.clear()  # the time between the runs
+        window.close()
+
+
+def test_a_photograph_of_another_size_is_not_drawn_on(browser: Any, command: RunningCommand, tmp_path: Path) -> None:
+    Image.new("RGB", (WIDTH, HEIGHT + 1)).save(tmp_path / "other.png")
+    window = Window(browser, command.address)
+    page = window.page
+    page.route("**/api/images/1/picture*", lambda route: route.fulfill(path=tmp_path / "other.png"))
+    page.reload()
+    page.locator("#following").click()
+    said = f"three.png: {WIDTH} x {HEIGHT + 1} pixels came, its annotations are for {WIDTH} x {HEIGHT}"
+    sync_api.expect(page.locator("#encoding")).to_contain_text(said)
+    page.mouse.click(*window.at(40, 30))
+    window.objects(0)
+    sync_api.expect(page.locator("#done")).to_be_disabled()
+    window.close()
+
+
+def test_a_photograph_that_names_a_density_is_drawn_on(browser: Any, bundle: Path, tmp_path: Path) -> None:
+    """Browsers say that such a photograph has half its pixels."""
+    exif = Image.Exif()
+    exif.update({0x011A: 144.0, 0x011B: 144.0, 0x0128: 2})
+    exif.get_ifd(0x8769).update({0xA002: WIDTH // 2, 0xA003: HEIGHT // 2})
+    Image.new("RGB", (WIDTH, HEIGHT), (10, 200, 10)).save(tmp_path / "dense.jpg", exif=exif.tobytes())
+    with RunningCommand(tmp_path / "dense.jpg", "--bundle", bundle, "--threads", "1") as command:
+        window = Window(browser, command.address)
+        address = "api/images/0/picture"
+        natural = "async (src) => { const i = new Image(); i.src = src; await i.decode(); return i.naturalWidth; }"
+        assert window.page.evaluate(natural, address) == WIDTH // 2
+        window.click(80, 60)
+        wait_until(lambda: clicks(tmp_path) == [[[80, 60, 1]]], "saving")
+        window.close()
+
+
+def test_a_class_is_renamed_by_double_click(window: Window) -> None:
+    page = window.page
+    for button, name, keys in [(1, "bird", "Enter"), (0, "cow", "Enter"), (1, "bird", "Escape")]:
+        page.locator("#classes button").nth(button).dblclick()
+        field = page.locator("#classes input")
+        sync_api.expect(field).to_be_focused()
+        field.fill(name if keys == "Enter" else "nothing")
+        field.press(keys)
+        sync_api.expect(page.locator("#classes button").nth(button)).to_contain_text(name)
+        sync_api.expect(field).to_have_count(0)
+    sync_api.expect(page.locator("#classes [aria-checked=true]")).to_contain_text("bird")
+    page.keyboard.press("F2")
+    page.locator("#classes input").fill("sheep")
+    page.locator("#name").click()  # what is written is taken when the field is left
+    sync_api.expect(page.locator("#classes button").nth(1)).to_contain_text("sheep")
+
+
+def test_other_keyboards(window: Window) -> None:
+    page = window.page
+    session = window.context.new_cdp_session(page)
+
+    def press(key: str, code: str, modifiers: int = 0) -> None:
+        for kind in ("rawKeyDown", "keyUp"):
+            session.send("Input.dispatchKeyEvent", {"type": kind, "key": key, "code": code, "modifiers": modifiers})
+
+    window.click(40, 30)
+    window.objects(1)
+    press("é", "Digit2")  # AZERTY
+    sync_api.expect(page.locator("#objects li")).to_contain_text("dog")
+    for _ in range(2):
+        press("я", "KeyZ", 2)  # Ctrl, Cyrillic
+    window.objects(0)
+    press("Я", "KeyZ", 2 + 8)
+    window.objects(1)
+    press("т", "KeyN")
+    sync_api.expect(page.locator("#next-object")).to_be_disabled()
+
+
+def test_a_proxy_under_a_path_and_another_port(browser: Any, bundle: Path, pictures: Path) -> None:
+    """As Jupyter's, VS Code's or a container's: the page works once its address has been allowed."""
+    with (
+        PathProxy("/user/me/proxy") as proxy,
+        RunningCommand(pictures, "--bundle", bundle, "--threads", "1", "--allow-origin", proxy.origin) as command,
+    ):
+        assert f"through {proxy.origin}, add /?token=" in command.output
+        proxy.target = command.address.split("/")[2]
+        window = Window(browser, f"{proxy.origin}/user/me/proxy/?{command.address.split('?')[1]}")
+        assert window.page.url == f"{proxy.origin}/user/me/proxy/#1"
+        window.click(40, 30)
+        window.objects(1)
+        sync_api.expect(window.page.locator("#saved")).to_have_text("All changes saved")
+        wait_until(lambda: clicks(pictures) == [[[40, 30, 1]]], "saving")
+        assert all(url.startswith(f"{proxy.origin}/user/me/proxy/") for url in window.requests)
+        window.page.goto("about:blank")
+        window.close()
+
+
+def test_many_pictures(browser: Any, bundle: Path, tmp_path: Path) -> None:
+    """Of the strip what is in sight is drawn and loaded."""
+    pictures = tmp_path / "many"
+    pictures.mkdir()
+    for number in range(300):
+        Image.new("RGB", (40, 30), (number % 256, 90, 160)).save(pictures / f"{number:03}.png")
+    with RunningCommand(pictures, "--bundle", bundle, "--threads", "1") as command:
+        window = Window(browser, command.address, 40, 30)
+        page = window.page
+        buttons = page.locator("#strip button")
+        assert 9 <= buttons.count() <= 25
+        thumbnails = [url for url in window.requests if "thumbnail" in url]
+        assert len(thumbnails) == buttons.count()
+        assert page.evaluate("document.querySelector('#strip').scrollWidth") > 300 * 90
+        page.evaluate("document.querySelector('#strip').scrollLeft = 150 * 98")
+        shown = page.locator("#strip button[title^='155.png']")
+        sync_api.expect(shown).to_be_in_viewport()
+        page.wait_for_function("() => document.querySelector('#strip button[title^=\"155.png\"] img').naturalWidth > 0")
+        shown.click()
+        sync_api.expect(page.locator("#name")).to_contain_text("155.png")
+        sync_api.expect(page.locator("#strip [aria-current=true]")).to_be_in_viewport()
+        window.click(20, 15)
+        sync_api.expect(shown).to_have_attribute("title", "155.png: 1 object")
+        page.keyboard.press("m")
+        sync_api.expect(page.locator("#strip [aria-current=true]")).to_have_attribute("title", "156.png: no objects")
+        assert buttons.count() <= 30
+        assert len([url for url in window.requests if "thumbnail" in url]) < 80
+        names = [entry.split(".")[0] for entry in buttons.evaluate_all("all => all.map((each) => each.title)")]
+        assert names == sorted(names)
+        window.close()
+
+
+def test_without_the_token(browser: Any, command: RunningCommand) -> None:
+    context = browser.new_context(color_scheme="dark")
+    page = context.new_page()
+    page.goto(command.address.partition("?")[0])
+    sync_api.expect(page.locator("p")).to_contain_text("Open the address that the inter2former command printed")
+    assert page.evaluate("getComputedStyle(document.querySelector('p')).color") == "rgb(255, 255, 255)"
+    context.close()
+
+
+def test_the_footer_knows_when_the_connection_is_back(window: Window) -> None:
+    page = window.page
+    saved_text = page.locator("#saved")
+    window.context.set_offline(True)
+    page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")  # asks for the news anew
+    sync_api.expect(saved_text).to_have_text("No connection to the server")
+    window.context.set_offline(False)
+    sync_api.expect(saved_text).to_have_text("All changes saved")
+    window.wrong.clear()
 
 
 def test_files_on_request(window: Window, pictures: Path) -> None:

@@ -10,9 +10,10 @@ from typing import Any
 import pytest
 
 from inter2former_onnx.annotate.app import build_app
-from inter2former_onnx.annotate.guard import Guard, new_token
+from inter2former_onnx.annotate.guard import Guard, new_token, parse_origin
 from inter2former_onnx.annotate.photos import Gallery
 from inter2former_onnx.annotate.workspace import Workspace
+from inter2former_onnx.errors import ArgumentError
 from inter2former_onnx.runtime import Segmenter
 from support.annotate_page import BASE, PORT, TOKEN, write_pictures
 from support.fake_bundle import write_fake_bundle
@@ -33,10 +34,10 @@ def workspace(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workspace]:
     workspace.close()
 
 
-def client(workspace: Workspace, host: str = "127.0.0.1", **options: Any) -> Any:
+def client(workspace: Workspace, host: str = "127.0.0.1", allowed: tuple[str, ...] = (), **options: Any) -> Any:
     from starlette.testclient import TestClient
 
-    guard = Guard(build_app(workspace), TOKEN, PORT, host)
+    guard = Guard(build_app(workspace), TOKEN, PORT, host, [parse_origin(text) for text in allowed])
     return TestClient(guard, base_url=options.pop("base_url", BASE), follow_redirects=False, **options)  # type: ignore[arg-type]
 
 
@@ -68,7 +69,7 @@ def test_two_authorizations_are_none(anonymous: Any) -> None:
 
 def test_the_address_sets_a_cookie_and_leaves_the_address_bar(anonymous: Any) -> None:
     answer = anonymous.get(f"/?token={TOKEN}")
-    assert answer.status_code == 303 and answer.headers["location"] == "/"
+    assert answer.status_code == 303 and answer.headers["location"] == "./"
     cookie = answer.headers["set-cookie"]
     assert cookie.startswith(f"inter2former_{PORT}={TOKEN};") and "HttpOnly" in cookie and "SameSite=Lax" in cookie
     page = anonymous.get("/")  # the client keeps cookies as browsers do
@@ -179,6 +180,110 @@ def test_with_another_host_addresses_are_let_in_and_names_are_not(workspace: Wor
     named = client(workspace, host="workstation.lan")
     assert named.get("/api/state", headers={**BEARER, "host": "workstation.lan:8675"}).status_code == 200
     assert named.get("/api/state", headers={"host": "workstation.lan:8675"}).status_code == 401
+
+
+@pytest.mark.parametrize(
+    "headers, named",
+    [
+        ({"host": "localhost:9000"}, "http://localhost:9000"),  # ssh -L 9000:localhost:8675, docker run -p 9000:8675
+        ({"host": "hub.example.org", "x-forwarded-proto": "https"}, "https://hub.example.org"),
+        ({"host": "hub.example.org"}, "http://hub.example.org"),
+        ({"host": "127.0.0.1:8675", "origin": "https://hub.example.org"}, "https://hub.example.org"),  # Jupyter
+        ({"host": "[::1]:9000"}, "http://[::1]:9000"),
+    ],
+)
+def test_a_refused_proxy_is_told_the_remedy(workspace: Workspace, headers: dict[str, str], named: str) -> None:
+    answer = client(workspace).get("/api/state", headers={**BEARER, **headers})
+    assert answer.status_code == (403 if "origin" in headers else 421)
+    assert f"--allow-origin {named} " in answer.text
+    assert client(workspace, allowed=(named,)).get("/api/state", headers={**BEARER, **headers}).status_code == 200
+
+
+@pytest.mark.parametrize("headers", [{"host": "a b<script>:1"}, {"origin": "null"}, {"origin": "file://"}])
+def test_what_is_no_origin_is_not_repeated(anonymous: Any, headers: dict[str, str]) -> None:
+    answer = anonymous.get("/api/state", headers={**BEARER, **headers})
+    assert answer.status_code in (403, 421) and "--allow-origin" not in answer.text and "<" not in answer.text
+
+
+def test_allowed_origins_let_nobody_else_in(workspace: Workspace) -> None:
+    proxied = client(workspace, allowed=("https://hub.example.org", "http://localhost:9000"))
+    for host, status in [
+        ("hub.example.org", 200),
+        ("HUB.example.org:443", 200),
+        ("localhost:9000", 200),
+        ("127.0.0.1:8675", 200),
+        ("hub.example.org:80", 421),
+        ("hub.example.org:8675", 421),
+        ("evil.example.org", 421),
+        ("hub.example.org.evil.example", 421),
+        ("localhost:9001", 421),
+    ]:
+        assert proxied.get("/api/state", headers={**BEARER, "host": host}).status_code == status, host
+    for origin, status in [
+        ("https://hub.example.org", 422),
+        ("http://localhost:9000", 422),
+        (BASE, 422),
+        ("http://hub.example.org", 403),
+        ("https://localhost:9000", 403),
+        ("https://evil.example", 403),
+        ("null", 403),
+    ]:
+        headers = {**BEARER, "host": "hub.example.org", "origin": origin}
+        assert proxied.post("/api/classes", json={}, headers=headers).status_code == status, origin
+    assert proxied.get("/api/state", headers={"host": "hub.example.org"}).status_code == 401
+
+
+@pytest.mark.parametrize(
+    "text, found",
+    [
+        ("http://localhost:9000", "http://localhost:9000"),
+        ("https://Hub.Example.org:443", "https://hub.example.org"),
+        ("http://h:443", "http://h:443"),
+        ("http://[::1]:80", "http://[::1]"),
+    ],
+)
+def test_origins_are_read(text: str, found: str) -> None:
+    assert parse_origin(text).text == found
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "hub.example.org",
+        "https://",
+        "ftp://hub",
+        "https://hub/user/x",
+        "https://hub/?a",
+        "https://a@hub",
+        "http://h:0",
+    ]
+    + ["http://h:x", "http://[::1", "null", "*", "https://hub#x", "http://h\n"],
+)
+def test_what_is_no_origin_is_refused(text: str) -> None:
+    with pytest.raises(ArgumentError, match="expected http"):
+        parse_origin(text)
+
+
+def test_without_the_token_a_page_says_what_to_do(anonymous: Any) -> None:
+    accept = {"accept": "text/html,application/xhtml+xml"}
+    for headers, word in [
+        ({}, "open the address that the inter2former command printed"),
+        ({"host": "h:1"}, "--allow-origin"),
+    ]:
+        answer = anonymous.get("/", headers={**accept, **headers})
+        assert answer.status_code in (401, 421) and answer.headers["content-type"] == "text/html; charset=utf-8"
+        assert word.lower() in answer.text.lower() and "<h1>" in answer.text and 'content="light dark"' in answer.text
+    assert anonymous.get("/api/state", headers=accept).headers["content-type"].startswith("text/plain")
+
+
+def test_addresses_in_the_page_are_relative() -> None:
+    """So the page works under a path too, which a proxy takes away before it passes a request on."""
+    from inter2former_onnx.annotate.app import PAGE
+
+    for path in PAGE.iterdir():
+        absolute = re.findall(r"""["'`(=]/(?:page|api)\b[^"'`)]*""", path.read_text())
+        assert not absolute, (path.name, absolute)
 
 
 def test_a_link_that_comes_to_lead_out_is_not_followed(workspace: Workspace, anonymous: Any) -> None:

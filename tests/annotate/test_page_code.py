@@ -11,6 +11,7 @@ import os
 import re
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -82,3 +83,14 @@ def test_masks_shared_with_the_page(case: dict[str, Any]) -> None:
     code = case["code"]
     np.testing.assert_array_equal(RLE.checked(*code["size"], code["counts"]).decode(), mask)
     assert sum(outlines.signed_area(np.array(ring)) for ring in case["rings"]) == case["area"] == mask.sum()
+
+
+def test_browser_tests_fail_where_they_must_run(tmp_path: Path) -> None:
+    """Without a browser they are skipped, but not in CI: there nobody would miss them."""
+    test = Path(__file__).with_name("test_browser.py")
+    command = [sys.executable, "-m", "pytest", "-q", f"{test}::test_noise_has_no_outline"]
+    for ci, status in [("true", 1), ("", 0)]:
+        environment = {**os.environ, "CI": ci, "PATH": str(tmp_path), "PLAYWRIGHT_BROWSERS_PATH": str(tmp_path)}
+        done = subprocess.run(command, cwd=REPOSITORY, env=environment, capture_output=True, encoding="utf-8")
+        assert done.returncode == status, done.stdout + done.stderr
+        assert ("no Chromium here" if ci else "1 skipped") in done.stdout

@@ -18,6 +18,8 @@ export class ClassList {
   #editing;
   #notes;
   #list = find("#classes", HTMLElement);
+  /** @type {Map<number, HTMLButtonElement>} */
+  #buttons = new Map(); // by the class's id
   #newName = find("#new-class input", HTMLInputElement);
 
   /** @param {{store: Store, api: Api, editing: Editing, notes: Notes}} parts */
@@ -65,67 +67,75 @@ export class ClassList {
     const store = this.#store, list = this.#list;
     if (!store.classes.some((entry) => entry.id === store.category)) store.category = store.classes[0]?.id ?? 1;
     if (list.querySelector("input")) return; // one is being renamed
-    const { activeElement } = document;
-    const within = activeElement instanceof HTMLElement && list.contains(activeElement);
-    const focused = within ? activeElement.dataset.id : null;
-    list.replaceChildren(...store.classes.map((entry, index) => this.#button(entry, index)));
-    if (focused) this.#focus(`[data-id="${focused}"]`);
-  }
-
-  /** @param {string} selector */
-  #focus(selector) {
-    const button = this.#list.querySelector(selector);
-    if (button instanceof HTMLElement) button.focus();
+    // Buttons stay where they are: the second click of a double click must find the button that the first one hit.
+    const known = this.#buttons;
+    this.#buttons = new Map(store.classes.map(({ id }) => [id, known.get(id) ?? this.#button(id)]));
+    store.classes.forEach((entry, index) => this.#fill(entry, index));
+    const buttons = [...this.#buttons.values()];
+    if (buttons.length !== list.children.length || buttons.some((button, index) => button !== list.children[index])) {
+      list.replaceChildren(...buttons);
+    }
   }
 
   /**
-   * @param {Category} entry
-   * @param {number} index
+   * Make the button of a class.
+   * @param {number} id
    */
-  #button(entry, index) {
+  #button(id) {
     const button = document.createElement("button");
-    // A number key or a click on it changes the class of the active object, or of the next one.
-    const checked = entry.id === (this.#store.current?.category ?? this.#store.category);
     button.className = "class";
     button.type = "button";
     button.role = "radio";
-    button.dataset.id = String(entry.id);
-    button.tabIndex = checked ? 0 : -1;
-    button.setAttribute("aria-checked", String(checked));
-    button.title = `${entry.name}${index < 9 ? ` (${index + 1})` : ""}; double click to rename, Delete to remove`;
-    const key = document.createElement("kbd");
-    key.textContent = index < 9 ? String(index + 1) : "·";
-    const text = document.createElement("span");
-    text.textContent = entry.name;
-    button.append(key, text);
-    button.onclick = () => this.#editing.setClass(entry.id);
-    button.ondblclick = () => this.#rename(entry, button);
+    button.onclick = () => this.#editing.setClass(id);
+    button.ondblclick = () => this.#rename(id);
     button.onkeydown = (event) => {
-      if (event.key === "F2") this.#rename(entry, button);
-      else if (event.key === "Delete") this.#change({ type: "remove", id: entry.id });
+      if (event.key === "F2") this.#rename(id);
+      else if (event.key === "Delete") this.#change({ type: "remove", id });
       else return;
       event.preventDefault();
       event.stopPropagation();
     };
+    button.append(document.createElement("kbd"), document.createElement("span"));
     return button;
   }
 
   /**
-   * Let a class's name be written anew in its button.
+   * Have a class's button say what it is now.
    * @param {Category} entry
-   * @param {HTMLButtonElement} button
+   * @param {number} index
    */
-  #rename(entry, button) {
+  #fill({ id, name }, index) {
+    const button = this.#buttons.get(id);
+    if (!button) return;
+    // A number key or a click on it changes the class of the active object, or of the next one.
+    const checked = id === (this.#store.current?.category ?? this.#store.category);
+    button.tabIndex = checked ? 0 : -1;
+    button.setAttribute("aria-checked", String(checked));
+    button.title = `${name}${index < 9 ? ` (${index + 1})` : ""}; double click to rename, Delete to remove`;
+    find("kbd", HTMLElement, button).textContent = index < 9 ? String(index + 1) : "·";
+    find("span", HTMLElement, button).textContent = name;
+  }
+
+  /**
+   * Let a class's name be written anew in its button's place.
+   * @param {number} id
+   */
+  #rename(id) {
+    const button = this.#buttons.get(id), name = this.#store.className(id);
+    if (!button?.isConnected) return;
     const input = document.createElement("input");
-    input.value = entry.name;
+    input.value = name;
     input.maxLength = 80;
-    input.setAttribute("aria-label", `New name of class ${entry.name}`);
+    input.setAttribute("aria-label", `New name of class ${name}`);
+    let open = true;
     /** @param {boolean} save */
     const end = async (save) => {
-      if (!input.isConnected) return;
-      const name = input.value.trim();
-      input.remove();
-      if (save && name && name !== entry.name) await this.#change({ type: "rename", id: entry.id, name });
+      if (!open) return;
+      open = false;
+      const wanted = input.value.trim(), focused = document.activeElement === input;
+      input.replaceWith(button);
+      if (focused) button.focus();
+      if (save && wanted && wanted !== name) await this.#change({ type: "rename", id, name: wanted });
       this.#store.changed(CLASSES);
     };
     input.onblur = () => end(true);
@@ -134,7 +144,7 @@ export class ClassList {
       if (event.key === "Enter") end(true);
       else if (event.key === "Escape") end(false);
     };
-    button.replaceChildren(input);
+    button.replaceWith(input);
     input.focus();
     input.select();
   }

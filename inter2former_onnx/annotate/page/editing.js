@@ -182,7 +182,7 @@ export class Editing {
     const store = this.#store, { index } = store;
     this.#enqueue(async () => {
       if (store.index !== index) return;
-      const content = await this.#api.open(index);
+      const content = await this.#api.open(index, store.document?.version);
       if (store.index !== index) return;
       store.encodingWas(content.encoding);
       if (!store.document || content.revision === store.document.revision) return;
@@ -206,7 +206,7 @@ export class Editing {
     if (this.busy || store.encoding.state !== "ready") return false;
     const controller = (this.#previewing = new AbortController());
     try {
-      const { mask } = await this.#api.preview(index, { object: active, x, y, positive }, controller.signal);
+      const { mask } = await this.#api.preview(index, this.#named({ object: active, x, y, positive }), controller.signal);
       if (controller.signal.aborted) return true;
       if (!mask || this.busy) return false;
       if (store.index !== index || store.active !== active || store.document !== document) return false;
@@ -271,7 +271,7 @@ export class Editing {
       if (store.index !== index || !store.document) return; // the picture was left before its turn
       const fields = make(store.document);
       if (!fields) return;
-      const content = await this.#api.edit(index, store.document.revision, fields);
+      const content = await this.#api.edit(index, store.document.revision, this.#named(fields));
       if (store.index !== index || !store.document) return;
       const known = new Set(store.document.objects.map((object) => object.id));
       store.pending = null;
@@ -281,6 +281,17 @@ export class Editing {
       const added = content.objects.find((object) => !known.has(object.id));
       then(content, added?.id ?? null);
     });
+  }
+
+  /**
+   * Say in a request which picture is shown.
+   * @template {object} T
+   * @param {T} fields
+   * @returns {T & {version?: string}}
+   */
+  #named(fields) {
+    const version = this.#store.document?.version;
+    return version ? { ...fields, version } : fields;
   }
 
   /**

@@ -2,6 +2,7 @@
 // The dialog that has more files written.
 
 import { find } from "./dom.js";
+import { counted } from "./words.js";
 
 /**
  * @import { Api } from "./api.js"
@@ -40,7 +41,7 @@ export class FilesDialog {
     button.disabled = true;
     try {
       const { files, out } = await this.#api.exportFiles(kind);
-      this.#notes.show(`${files} files written to ${out}`);
+      this.#notes.show(`${counted(files, "file")} written to ${out}`);
       this.#dialog.close();
     } catch (error) {
       this.#notes.failed(error);

@@ -5,6 +5,28 @@ import { find } from "./dom.js";
 
 /** @import { KeyEntry } from "./keyboard.js" */
 
+/**
+ * What fingers do, first in the help where they are what there is.
+ * @type {KeyEntry[]}
+ */
+const GESTURES = [
+  { keys: ["Tap"], text: "add to the object, or begin one" },
+  { keys: ["Remove", "Tap"], text: "take away from the object" },
+  { keys: ["Box", "Drag"], text: "box around an object" },
+  { keys: ["Drag"], text: "move the picture, or a click" },
+  { keys: ["Double tap"], text: "remove a click" },
+  { keys: ["Pinch"], text: "zoom and move the picture" },
+];
+
+/**
+ * Put the help's lines in order.
+ * @param {KeyEntry[]} table
+ * @param {boolean} touch  whether fingers are what the page is used with
+ */
+export function helpLines(table, touch) {
+  return touch ? [...GESTURES, ...table] : table;
+}
+
 export class HelpDialog {
   #dialog = find("#help-dialog", HTMLDialogElement);
   #keys = find("#keys", HTMLElement);
@@ -19,7 +41,7 @@ export class HelpDialog {
    */
   fill(table) {
     this.#keys.replaceChildren(
-      ...table.map(({ keys, short, text }) => {
+      ...helpLines(table, matchMedia("(pointer: coarse)").matches).map(({ keys, short, text }) => {
         const line = document.createElement("div");
         const names = document.createElement("span");
         names.className = "key";

@@ -26,6 +26,9 @@ import { DOCUMENT } from "./topics.js";
 
 const STEP = 12; // page pixels an arrow key moves the crosshair
 const NAMES = new Map([["PageDown", "page down"], ["PageUp", "page up"], ["Escape", "esc"], ["=", "+"]]);
+const PLACES = new Map([
+  ["BracketLeft", "["], ["BracketRight", "]"], ["Comma", ","], ["Period", "."], ["Minus", "-"], ["Equal", "+"],
+]);
 
 export class Keyboard {
   #store;
@@ -120,10 +123,10 @@ export class Keyboard {
       event.preventDefault();
       return;
     }
-    const run = this.#keys.get(chord(event));
-    if (!run) return;
+    const name = chords(event).find((each) => this.#keys.has(each));
+    if (name === undefined) return;
     event.preventDefault();
-    run(event.key.toLowerCase());
+    this.#keys.get(name)?.(name);
   }
 
   /**
@@ -229,14 +232,60 @@ export class Keyboard {
 }
 
 /**
+ * @typedef {Pick<KeyboardEvent, "key" | "altKey" | "ctrlKey" | "metaKey" | "shiftKey">
+ *   & Partial<Pick<KeyboardEvent, "code" | "getModifierState">>} KeyPress
+ */
+
+/**
+ * Name what a key may mean, likeliest first: the character that it gives; then, where that is no shortcut of ours
+ * because the layout has other characters there, the key's place on a US keyboard.
+ * @param {KeyPress} event
+ * @returns {string[]}
+ */
+export function chords(event) {
+  const names = [chord(event)];
+  const place = placed(event);
+  if (place) names.push(chord({ ...held(event), key: place }));
+  return names.filter(Boolean);
+}
+
+/**
  * Name a key with what is held: "ctrl+shift+z". Shift counts only where the key does not already say it.
- * @param {Pick<KeyboardEvent, "key" | "altKey" | "ctrlKey" | "metaKey" | "shiftKey">} event
+ * @param {KeyPress} event
  * @returns {string}  in lower case; nothing when Alt is held
  */
 export function chord(event) {
-  if (event.altKey) return "";
+  const { altKey, ctrlKey, metaKey, shiftKey } = held(event);
+  if (altKey) return "";
   const key = NAMES.get(event.key) ?? event.key.toLowerCase();
-  const command = event.ctrlKey || event.metaKey ? "ctrl+" : "";
-  const shift = event.shiftKey && (command || key === "enter") ? "shift+" : "";
+  const command = ctrlKey || metaKey ? "ctrl+" : "";
+  const shift = shiftKey && (command || key === "enter") ? "shift+" : "";
   return command + shift + key;
+}
+
+/**
+ * Tell which keys are held. AltGr only chooses the character, though Windows calls it Ctrl and Alt.
+ * @param {KeyPress} event
+ */
+function held(event) {
+  const { altKey, ctrlKey, metaKey, shiftKey } = event;
+  if (event.getModifierState?.("AltGraph")) return { altKey: false, ctrlKey: false, metaKey, shiftKey };
+  return { altKey, ctrlKey, metaKey, shiftKey };
+}
+
+/**
+ * What a US keyboard has in a key's place, where the place may speak for the key.
+ * @param {KeyPress} event
+ * @returns {string}  nothing where only the character counts
+ */
+function placed({ key, code = "", shiftKey }) {
+  // Dead keys, and keys that an input method has taken, have names but no character.
+  const character = ["Dead", "Process", "Unidentified"].includes(key) ? "" : key;
+  if ([...character].length > 1) return "";
+  // Letters are where their layout puts them, unless it has none of ours.
+  if (/^Key[A-Z]$/.test(code)) return /^(\p{Script=Latin}|[\x20-\x7e])$/u.test(character) ? "" : code.slice(3);
+  // With Shift a US keyboard has other characters there.
+  if (shiftKey) return "";
+  if (/^Digit\d$/.test(code)) return code.slice(5);
+  return /^[\x20-\x7e]$/.test(character) ? "" : (PLACES.get(code) ?? "");
 }

@@ -13,6 +13,7 @@ import { News } from "./news.js";
 import { Notes } from "./notes.js";
 import { ObjectList } from "./objects.js";
 import { Painter } from "./painter.js";
+import { Panel } from "./panel.js";
 import { Pictures } from "./pictures.js";
 import { Pointer } from "./pointer.js";
 import { Status } from "./status.js";
@@ -43,7 +44,7 @@ try {
   new EncodingBar({ store, strip });
 
   // What people use.
-  const pointer = new Pointer({ store, editing, painter, view });
+  const pointer = new Pointer({ store, editing, painter, view, panel: new Panel() });
   const help = new HelpDialog();
   const files = new FilesDialog({ store, api, notes });
   new Keyboard({ store, editing, pictures, pointer, painter, view, help });

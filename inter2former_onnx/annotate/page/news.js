@@ -28,6 +28,7 @@ export class News {
       (event) => this.take(event),
       () => this.#catchUp(),
       (connected) => {
+        if (this.#store.connected === connected) return;
         this.#store.connected = connected;
         this.#store.changed(STATUS);
       },
@@ -59,7 +60,14 @@ export class News {
 
   /** Ask for everything that may have changed without news. */
   async #catchUp() {
-    this.#store.load(await this.#api.state());
+    const state = await this.#api.state().catch(() => null);
+    if (!state) return; // gone again
+    if (state.run !== this.#store.run) {
+      // Another run answers here now: its pictures are not those that this page shows.
+      location.reload();
+      return;
+    }
+    this.#store.load(state);
     this.#store.changed(PICTURES, CLASSES, STATUS);
     if (this.#store.document) this.#editing.reload();
   }

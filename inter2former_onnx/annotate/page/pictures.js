@@ -50,11 +50,15 @@ export class Pictures {
     store.changed(PICTURES, DOCUMENT);
     painter.request(true);
     try {
-      const image = new Image();
-      image.src = this.#api.address(index, "picture");
-      const [content] = await Promise.all([this.#api.open(index), image.decode().catch(() => null)]);
+      const { name, version } = store.pictures[index];
+      const [content, first] = await Promise.all([this.#api.open(index, version), this.#load(index, version)]);
+      // A file that was replaced since the list was made has another version.
+      const image = content.version === version ? first : await this.#load(index, content.version);
       if (turn !== this.#opening) return;
-      if (!image.naturalWidth) throw new Error(`${store.pictures[index].name} cannot be shown.`);
+      store.pictures[index].version = content.version;
+      const problem = pictureProblem(name, await realSize(image), content);
+      if (turn !== this.#opening) return;
+      if (problem) throw new Error(problem);
       painter.image = image;
       this.#view.show(content.width, content.height);
       store.encodingWas(content.encoding);
@@ -63,12 +67,25 @@ export class Pictures {
       store.changed(STATUS, VIEW);
       painter.request(true);
       // The next one is ready when it is wanted.
-      if (index + 1 < store.pictures.length) new Image().src = this.#api.address(index + 1, "picture");
+      if (index + 1 < store.pictures.length) this.#load(index + 1, store.pictures[index + 1].version);
     } catch (error) {
       if (turn !== this.#opening) return;
       this.#notes.failed(error);
       store.encodingIs({ state: "failed", message: error instanceof Error ? error.message : String(error) });
     }
+  }
+
+  /**
+   * Get a picture's pixels.
+   * @param {number} index
+   * @param {string} version
+   * @returns {Promise<HTMLImageElement>}  without a size when they could not be had
+   */
+  async #load(index, version) {
+    const image = new Image();
+    image.src = this.#api.address(index, "picture", version);
+    await image.decode().catch(() => null);
+    return image;
   }
 
   /**
@@ -91,4 +108,30 @@ export class Pictures {
     await this.#editing.setDone(done);
     if (done && store.index === index && index + 1 < store.pictures.length) this.step(1);
   }
+}
+
+/**
+ * Say why a photograph is not the one that was annotated.
+ * @param {string} name
+ * @param {{width: number, height: number}} photograph  its size; 0 when it could not be had
+ * @param {{width: number, height: number}} document  the size that its annotations are for
+ * @returns {string}  nothing when it may be
+ */
+export function pictureProblem(name, photograph, { width, height }) {
+  if (!photograph.width) return `${name} cannot be shown.`;
+  if (photograph.width === width && photograph.height === height) return "";
+  const found = `${photograph.width} x ${photograph.height}`;
+  return `${name}: ${found} pixels came, its annotations are for ${width} x ${height}. Reload the page.`;
+}
+
+/**
+ * Count the pixels of an image. Its natural size may be another one: browsers divide it by a density that the file names.
+ * @param {HTMLImageElement} image
+ */
+async function realSize(image) {
+  if (!image.naturalWidth) return { width: 0, height: 0 };
+  const bitmap = await createImageBitmap(image);
+  const { width, height } = bitmap;
+  bitmap.close();
+  return { width, height };
 }

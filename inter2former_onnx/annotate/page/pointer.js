@@ -8,6 +8,7 @@ import { STATUS, VIEW } from "./topics.js";
 /**
  * @import { Editing } from "./editing.js"
  * @import { Painter } from "./painter.js"
+ * @import { Panel } from "./panel.js"
  * @import { Store } from "./store.js"
  * @import { Point } from "./types.js"
  * @import { View } from "./view.js"
@@ -40,6 +41,7 @@ export class Pointer {
   #editing;
   #painter;
   #view;
+  #panel;
   #canvas = find("#overlay", HTMLCanvasElement);
   /** @type {Map<number, Point>} */
   #down = new Map(); // pointers that are down
@@ -49,12 +51,13 @@ export class Pointer {
   /** @type {(Marker & {time: number}) | null} */
   #pressed = null; // the click whose marker was pressed last, and when
 
-  /** @param {{store: Store, editing: Editing, painter: Painter, view: View}} parts */
-  constructor({ store, editing, painter, view }) {
+  /** @param {{store: Store, editing: Editing, painter: Painter, view: View, panel: Panel}} parts */
+  constructor({ store, editing, painter, view, panel }) {
     this.#store = store;
     this.#editing = editing;
     this.#painter = painter;
     this.#view = view;
+    this.#panel = panel;
     const canvas = this.#canvas;
     canvas.addEventListener("pointerdown", (event) => this.#press(event));
     canvas.addEventListener("pointermove", (event) => this.#move(event));
@@ -139,11 +142,12 @@ export class Pointer {
     this.#canvas.setPointerCapture(event.pointerId);
     this.#painter.cursor = null;
     this.#stopResting();
+    const closed = this.#panel.close(); // a press beside the open sheet means the sheet, not the picture
     if (this.#down.size === 2) {
       this.escape();
       this.#gesture = { kind: "pinch" };
     } else if (this.#down.size === 1) {
-      this.#gesture = this.#begin(event, place);
+      this.#gesture = closed ? null : this.#begin(event, place);
     }
   }
 

@@ -20,6 +20,7 @@ export class Store extends EventTarget {
   classes = [];
   /** @type {Colour[]} */
   colours = [[0, 144, 255]];
+  run = ""; // of the server
   engine = ""; // what answers the clicks
   randomWeights = false; // whether it answers nonsense
   out = ""; // folder of the files
@@ -67,8 +68,8 @@ export class Store extends EventTarget {
    * Take over what the server says about this run.
    * @param {RunState} state
    */
-  load({ pictures, classes, colours, problem, engine, random_weights: randomWeights, out }) {
-    Object.assign(this, { pictures, classes, colours, problem, engine, randomWeights, out });
+  load({ run, pictures, classes, colours, problem, engine, random_weights: randomWeights, out }) {
+    Object.assign(this, { run, pictures, classes, colours, problem, engine, randomWeights, out });
   }
 
   /**
@@ -132,7 +133,8 @@ export class Store extends EventTarget {
 
   /**
    * Take over what the server says about the document; masks that it left out are those we have.
-   * @param {Changes & {width?: number, height?: number}} content  with the picture's size when it has just been opened
+   * @param {Changes & {width?: number, height?: number, version?: string}} content  with the picture's size and version
+   *   when it has just been opened
    */
   adopt(content) {
     const known = new Map(this.document?.objects.map((object) => [object.id, object]) ?? []);
@@ -141,7 +143,9 @@ export class Store extends EventTarget {
       if (!object.mask) return { ...object, bitmap: old?.bitmap, path: old?.path };
       return { ...object, ...drawable(object.mask) };
     });
-    this.document = /** @type {PictureDocument} */ ({ ...this.document, ...content, objects });
+    // The version stays that of the photograph shown.
+    const version = this.document?.version ?? content.version;
+    this.document = /** @type {PictureDocument} */ ({ ...this.document, ...content, version, objects });
     if (!this.object(this.active)) this.active = null;
     const picture = this.pictures[this.index];
     if (picture) {

@@ -36,7 +36,6 @@ export class Toolbar {
     onClick("done", () => pictures.toggleDone());
     onClick("export", () => files.open());
     onClick("help", () => help.open());
-    onClick("show-panel", togglePanel);
     onClick("zoom-in", () => pointer.zoomIn());
     onClick("zoom-out", () => pointer.zoomOut());
     onClick("zoom-level", () => pointer.ownSize());
@@ -73,9 +72,4 @@ export class Toolbar {
  */
 function onClick(id, run) {
   find(`#${id}`, HTMLButtonElement).onclick = run;
-}
-
-function togglePanel() {
-  const open = find("#panel", HTMLElement).classList.toggle("open");
-  find("#show-panel", HTMLElement).setAttribute("aria-expanded", String(open));
 }

@@ -65,13 +65,14 @@ export {};
 
 /**
  * The answer to opening a picture: everything about it.
- * @typedef {Changes & {width: number, height: number, encoding: Progress, notice: string}} OpenedPicture  the notice is
- *   what a person should know about it; mostly empty
+ * @typedef {Changes & {width: number, height: number, version: string, encoding: Progress, notice: string}}
+ *   OpenedPicture  the notice is what a person should know about it; mostly empty
  */
 
 /**
  * The picture shown, as the page keeps it.
- * @typedef {Omit<Changes, "objects"> & {width: number, height: number, objects: ShownObject[]}} PictureDocument
+ * @typedef {Omit<Changes, "objects">
+ *   & {width: number, height: number, version?: string, objects: ShownObject[]}} PictureDocument
  */
 
 /**
@@ -89,6 +90,7 @@ export {};
  * A picture in the list.
  * @typedef {object} Picture
  * @property {string} name
+ * @property {string} version  its file as it is, in this run: see annotate/identity.py
  * @property {number} objects  how many it has
  * @property {boolean} done
  */
@@ -105,6 +107,7 @@ export {};
 /**
  * The answer to /api/state: what this run is about.
  * @typedef {object} RunState
+ * @property {string} run  told from others at the same address
  * @property {string} folder
  * @property {string} out  folder of the files
  * @property {Picture[]} pictures

@@ -166,3 +166,21 @@ test("another window's change is taken over", async () => {
   assert.equal(store.document.done, true);
   assert.match(shown[0].text, /Another window changed/);
 });
+
+test("what is sent names the photograph that is shown, and goes on naming it", async () => {
+  const { store, requests, editing } = scene([object(1)]);
+  store.document.version = "run-1";
+  editing.click(1, 1, true);
+  editing.reload();
+  await settle();
+  assert.equal(requests[0].sent[1].version, "run-1");
+  requests[0].answer(edited({ revision: 2, objects: [object(1)] }));
+  await settle();
+  assert.deepEqual(requests[1].sent, ["run-1"]);
+  requests[1].answer({ ...changes({ revision: 3 }), ...SIZE, version: "run-2", encoding: { state: "ready" } });
+  await settle();
+  assert.equal(store.document.revision, 3);
+  assert.equal(store.document.version, "run-1"); // the photograph is still the old one
+  editing.preview(1, 1, true);
+  assert.equal(requests[2].sent[0].version, "run-1");
+});

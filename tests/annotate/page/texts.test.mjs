@@ -5,10 +5,13 @@ import { test } from "node:test";
 
 import { arrow } from "../../../inter2former_onnx/annotate/page/classes.js";
 import { encodingText } from "../../../inter2former_onnx/annotate/page/encoding.js";
-import { chord } from "../../../inter2former_onnx/annotate/page/keyboard.js";
+import { chord, chords } from "../../../inter2former_onnx/annotate/page/keyboard.js";
 import { shareText } from "../../../inter2former_onnx/annotate/page/objects.js";
+import { helpLines } from "../../../inter2former_onnx/annotate/page/help.js";
+import { pictureProblem } from "../../../inter2former_onnx/annotate/page/pictures.js";
 import { hintText, latencyText, savedText } from "../../../inter2former_onnx/annotate/page/status.js";
-import { pictureTitle } from "../../../inter2former_onnx/annotate/page/strip.js";
+import { inSight, pictureTitle } from "../../../inter2former_onnx/annotate/page/strip.js";
+import { counted } from "../../../inter2former_onnx/annotate/page/words.js";
 import { object, storeWith } from "./support.mjs";
 
 test("whether everything is saved", () => {
@@ -54,6 +57,38 @@ test("how far a picture is", () => {
   assert.equal(pictureTitle({ name: "a.png", objects: 2, done: true }), "a.png: done");
 });
 
+test("one thing is not several", () => {
+  assert.deepEqual([0, 1, 2].map((count) => counted(count, "picture")), ["0 pictures", "1 picture", "2 pictures"]);
+  assert.equal(pictureTitle({ name: "a.png", objects: 1, done: false }), "a.png: 1 object");
+});
+
+test("a photograph of another size is not the one that was annotated", () => {
+  const document = { width: 90, height: 70 };
+  assert.equal(pictureProblem("a.png", { width: 90, height: 70 }, document), "");
+  assert.equal(pictureProblem("a.png", { width: 0, height: 0 }, document), "a.png cannot be shown.");
+  assert.equal(
+    pictureProblem("a.png", { width: 70, height: 90 }, document),
+    "a.png: 70 x 90 pixels came, its annotations are for 90 x 70. Reload the page.",
+  );
+});
+
+test("of 20,000 thumbnails those in sight are drawn", () => {
+  assert.deepEqual(inSight(0, 980, 20000), [0, 14]);
+  assert.deepEqual(inSight(98 * 10000, 980, 20000), [9996, 10014]);
+  assert.deepEqual(inSight(98 * 19995, 980, 20000), [19991, 20000]);
+  assert.deepEqual(inSight(0, 980, 3), [0, 3]);
+  assert.deepEqual(inSight(98 * 50, 980, 3), [3, 3]); // scrolled beyond the end
+});
+
+test("gestures come first in the help where fingers are used, and the keys stay", () => {
+  const table = [{ keys: ["Click"], text: "add" }, { keys: ["Z"], text: "undo" }];
+  assert.deepEqual(helpLines(table, false), table);
+  const touch = helpLines(table, true);
+  assert.deepEqual(touch.slice(-2), table);
+  assert.deepEqual(touch[0].keys, ["Tap"]);
+  assert.ok(touch.some(({ keys }) => keys.includes("Pinch")));
+});
+
 test("how much of the picture an object covers", () => {
   const picture = { width: 200, height: 100 };
   assert.equal(shareText(1, picture), "0.01");
@@ -72,6 +107,59 @@ test("names of keys", () => {
   assert.equal(key("Escape"), "esc");
   assert.equal(key("="), "+");
   assert.equal(key("z", "alt"), "");
+});
+
+/** Names for a key in a place, with what is held: AltGr as Windows sends it. */
+function pressed(key, code, ...names) {
+  const flags = { altKey: false, ctrlKey: false, metaKey: false, shiftKey: false };
+  for (const name of names) flags[`${name}Key`] = true;
+  const altGraph = names.includes("altGraph");
+  if (altGraph) flags.altKey = flags.ctrlKey = true;
+  return chords({ key, code, ...flags, getModifierState: (name) => name === "AltGraph" && altGraph });
+}
+
+test("letters without our characters act by their place", () => {
+  assert.deepEqual(pressed("я", "KeyZ", "ctrl"), ["ctrl+я", "ctrl+z"]);
+  assert.deepEqual(pressed("Я", "KeyZ", "ctrl", "shift"), ["ctrl+shift+я", "ctrl+shift+z"]);
+  assert.deepEqual(pressed("т", "KeyN"), ["т", "n"]);
+  assert.deepEqual(pressed("Т", "KeyN", "shift"), ["т", "n"]);
+  for (const [key, code, name] of [["ν", "KeyN", "n"], ["מ", "KeyN", "n"], ["ㅜ", "KeyN", "n"], ["ى", "KeyN", "n"]]) {
+    assert.equal(pressed(key, code).at(-1), name, key);
+  }
+  assert.deepEqual(pressed("х", "BracketLeft"), ["х", "["]);
+  assert.deepEqual(pressed("ю", "Period"), ["ю", "."]);
+  assert.equal(pressed("Process", "KeyN").at(-1), "n"); // an input method has the key
+});
+
+test("letters of other Latin layouts act by their character alone", () => {
+  assert.deepEqual(pressed("y", "KeyZ", "ctrl"), ["ctrl+y"]); // QWERTZ: redo, not undo
+  assert.deepEqual(pressed("z", "KeyY", "ctrl"), ["ctrl+z"]);
+  assert.deepEqual(pressed("a", "KeyQ"), ["a"]); // AZERTY
+  assert.deepEqual(pressed(",", "KeyM"), [","]);
+  assert.deepEqual(pressed("ı", "KeyI"), ["ı"]); // Turkish
+});
+
+test("digits act on layouts that have other characters in their places", () => {
+  const azerty = ["&", "é", '"', "'", "(", "-", "è", "_", "ç", "à"];
+  azerty.forEach((key, at) => {
+    const digit = String((at + 1) % 10);
+    assert.deepEqual(pressed(key, `Digit${digit}`), [key, digit]);
+    assert.equal(pressed(digit, `Digit${digit}`, "shift")[0], digit);
+  });
+  assert.deepEqual(pressed("!", "Digit1", "shift"), ["!"]);
+  assert.deepEqual(pressed("1", "Numpad1"), ["1"]);
+});
+
+test("brackets are reached with AltGr or by their place", () => {
+  assert.deepEqual(pressed("[", "Digit8", "altGraph")[0], "["); // German
+  assert.deepEqual(pressed("ü", "BracketLeft"), ["ü", "["]);
+  assert.deepEqual(pressed("Dead", "BracketLeft"), ["dead", "["]); // AZERTY's circumflex
+  assert.deepEqual(pressed(")", "Minus"), [")"]);
+  assert.deepEqual(pressed("n", "KeyN", "alt"), []);
+});
+
+test("what is no character has no place", () => {
+  for (const key of ["Enter", "Delete", "F2", "Shift", "Control"]) assert.equal(pressed(key, key).length, 1);
 });
 
 test("arrows in a row of radio buttons", () => {
