@@ -15,9 +15,9 @@ import tempfile
 from collections import defaultdict
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 from unittest.mock import patch
 
-import onnxruntime as ort
 from harness.bundles import bundle_for, encoded
 from harness.clicks import click_dense, click_engine
 from harness.machine import describe, gemm_rate
@@ -26,6 +26,9 @@ from harness.scenarios import later_click
 from inter2former_onnx import Segmenter
 from inter2former_onnx.evaluation.report import table
 from inter2former_onnx.runtime import graph
+
+if TYPE_CHECKING:
+    import onnxruntime as ort
 
 SHARE = 0.35
 WARM_UP = 3

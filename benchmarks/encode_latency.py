@@ -17,7 +17,6 @@ from functools import cache
 from pathlib import Path
 
 import numpy as np
-import onnxruntime as ort
 import torch
 from harness.bundles import FOLDER, bundle_for
 from harness.encoder_graphs import PARTS, graph_file, naive_encoder, part_graph
@@ -155,6 +154,8 @@ class Bench:
             name: as for `graph`.
             ops: whether it needs the ops of this project.
         """
+        import onnxruntime as ort  # after harness: see there
+
         options = session_options(self.threads)
         if ops:
             library.register(options)

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from .telemetry import turn_off
+
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
     from .runtime import ClickSession, EncodedImage, Predictor, Segmenter
 
 __all__ = ["ClickSession", "EncodedImage", "Predictor", "Segmenter", "__version__"]
+
+turn_off()  # here, because nothing of the package is imported before this
 
 
 def __getattr__(name: str) -> Any:

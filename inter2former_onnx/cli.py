@@ -21,6 +21,7 @@ from . import __version__
 from .commands import annotate, demo, encode, eval, export, info, segment, train, verify
 from .commands.arguments import joined_clicks
 from .errors import Inter2FormerError
+from .wording import printable
 
 PROGRAM = "inter2former"
 DEBUG_VARIABLE = "INTER2FORMER_DEBUG"
@@ -100,5 +101,5 @@ def _fail(message: str, status: int) -> int:
         import traceback
 
         traceback.print_exc()
-    print(f"{PROGRAM}: {' '.join(message.split())}", file=sys.stderr)
+    print(f"{PROGRAM}: {printable(' '.join(message.split()))}", file=sys.stderr)
     return status

@@ -11,11 +11,14 @@ from typing import Any
 import numpy as np
 import pytest
 
+import inter2former_onnx  # noqa: F401 - before any test imports onnxruntime, whose telemetry it turns off
 from support import tried
 from support.reference import DATA, TESTS, mini_config_dict, reference
 
 # Bundles stay as they were made, and the user's own folders untouched; tests of the cache turn it on.
 os.environ["INTER2FORMER_CACHE"] = "off"
+# PyTorch's threads wait busily for each other, which takes most of the time with arrays as small as in these tests.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 # A shell starts background jobs with interrupts ignored, and commands that the tests interrupt would inherit that.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 

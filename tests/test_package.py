@@ -147,8 +147,9 @@ def test_the_wheel_has_the_model_and_not_its_checkpoint(wheel: Path) -> None:
 
 def test_every_module_is_in_the_wheel_and_no_link(wheel: Path) -> None:
     names = set(zipfile.ZipFile(wheel).namelist())
-    for file in (REPOSITORY / "inter2former_onnx").rglob("*.py"):
-        assert file.relative_to(REPOSITORY).as_posix() in names
+    for pattern in ("*.py", "ports.def"):
+        for file in (REPOSITORY / "inter2former_onnx").rglob(pattern):
+            assert file.relative_to(REPOSITORY).as_posix() in names
     assert not [name for name in names if name.split("/")[0] in LINKS]
 
 

@@ -17,6 +17,7 @@ from inter2former_onnx.export.onnx_graph import trace
 from inter2former_onnx.export.quantisation import quantise
 from inter2former_onnx.models import Inter2Former
 from inter2former_onnx.models.dynamic_local_upsampling import edge_terms
+from inter2former_onnx.models.weights import LinearWeights
 
 PARTS = ("preprocessing", "ViT", "edge detector and terms")
 
@@ -75,8 +76,7 @@ class Naive(nn.Module):
         features = self.model.encode(self.model.preprocess(image), self.plans)
         outputs = [features.embed.permute(1, 2, 0)]
         for index, (level, edge) in enumerate(zip(self.model.decode_head.levels, features.edges, strict=True)):
-            assert level.conv.bias is not None
-            outputs += edge_terms(edge, level.conv.weight, level.conv.bias, 2 ** (index + 1))
+            outputs += edge_terms(edge, LinearWeights.of(level.conv), 2 ** (index + 1))
         return tuple(outputs)
 
 

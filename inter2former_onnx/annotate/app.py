@@ -28,11 +28,12 @@ from typing import Any
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import ClientDisconnect, Request
-from starlette.responses import FileResponse, JSONResponse, Response, StreamingResponse
+from starlette.responses import FileResponse, Response, StreamingResponse
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
 from ..errors import ArgumentError, Inter2FormerError
+from ..wording import counted
 from .document import Annotation, Document, Objects
 from .editing import Editor, StaleRevision
 from .exports import COLOURS, KINDS
@@ -99,10 +100,12 @@ class _Handlers:
                 {"name": photo.name, **workspace.picture_state(index)}
                 for index, photo in enumerate(workspace.gallery.photos)
             ],
+            "missing": workspace.missing,
+            "notices": workspace.notices,
             "classes": workspace.class_list(),
             "colours": COLOURS,
             "random_weights": "random_weights" in manifest.source,
-            "engine": f"{manifest.geometry.size} px model, {workspace.segmenter.threads} threads, "
+            "engine": f"{manifest.geometry.size} px model, {counted(workspace.segmenter.threads, 'thread')}, "
             f"{workspace.segmenter.ops} operators",
             "problem": workspace.problem,
         }
@@ -189,7 +192,7 @@ class _Handlers:
     def _document(self, index: int, document: Document) -> dict[str, Any]:
         encoding = vars(self._workspace.encodings.progress(index))
         size = {"width": document.width, "height": document.height}
-        return {**size, **_changes(document, ()), "encoding": encoding}
+        return {**size, **_changes(document, ()), "encoding": encoding, "notice": self._workspace.notice(index)}
 
 
 def _changes(document: Document, before: Objects) -> dict[str, Any]:
@@ -241,7 +244,10 @@ async def _fields(request: Request) -> dict[str, Any]:
 
 
 def _json(content: Any, status: int = 200) -> Response:
-    return JSONResponse(content, status_code=status, headers=_NEVER)
+    # A name may hold bytes that are not UTF-8: how these are escaped is also how JSON escapes them.
+    text = json.dumps(content, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    body = text.encode("utf-8", "backslashreplace")
+    return Response(body, status, {**_NEVER, "content-type": "application/json"})
 
 
 async def _failed(request: Request, error: Exception) -> Response:

@@ -7,7 +7,7 @@ are.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -43,9 +43,18 @@ def piece(picture: PictureRecord) -> Piece:
     )
 
 
-def listed(dataset: Dataset) -> list[PictureRecord]:
-    """Choose the pictures that the files list: those with objects, and those that somebody found to have none."""
-    return [picture for picture in dataset.pictures.values() if picture.objects or picture.done]
+def listed(dataset: Dataset, without: Container[str] = ()) -> list[PictureRecord]:
+    """Choose the pictures that the files list: those with objects, and those that somebody found to have none.
+
+    Args:
+        dataset: what is annotated.
+        without: names of pictures that are left out.
+    """
+    return [
+        picture
+        for picture in dataset.pictures.values()
+        if (picture.objects or picture.done) and picture.name not in without
+    ]
 
 
 def coded_file(dataset: Dataset, pieces: Iterable[Piece]) -> bytes:
@@ -66,8 +75,13 @@ def polygon_file(dataset: Dataset, pieces: Iterable[Piece]) -> bytes:
 
 
 def _file(top: dict[str, Any], pieces: list[Piece], annotations: list[str]) -> bytes:
-    """Write one line for every picture and object, so that a comparison of two versions is readable."""
+    """Write one line for every picture and object, so that a comparison of two versions is readable.
+
+    A folder's name may hold bytes that are not UTF-8: how these are escaped is also how JSON escapes them.
+    """
     beginning = json.dumps(top, ensure_ascii=False, indent=1).removesuffix("\n}")
     images = ",\n".join(piece.image for piece in pieces)
     objects = ",\n".join(annotations)
-    return f'{beginning},\n "images": [\n{images}\n ],\n "annotations": [\n{objects}\n ]\n}}\n'.encode()
+    return f'{beginning},\n "images": [\n{images}\n ],\n "annotations": [\n{objects}\n ]\n}}\n'.encode(
+        "utf-8", "backslashreplace"
+    )

@@ -2,25 +2,28 @@
 
 `coco.json` holds every mask as COCO's run-length code, which is exact; `coco_polygons.json` is the same with polygons,
 for tools that read nothing else. Both are valid for pycocotools. What COCO has no place for is kept in additional keys,
-which its readers pass over: an object's `clicks` and `box`, a picture's `done`, and whose bundle answered.
+which its readers pass over: an object's `clicks` and `box`, whose bundle answered, and of a picture `done`, `files`
+(the name of its results, without an ending), `sha256` and `bytes` (of its file, when it was opened to be changed).
 """
 
 from __future__ import annotations
 
 import json
 import os
+import re
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Any
 
 from .. import __version__
 from ..errors import AnnotationError, ArgumentError
+from ..picture_folder import COCO_DESCRIPTION, COCO_FILE
 from ..runtime.box import Box
 from ..runtime.click import Click
 from .document import Annotation, Objects, Prompt
 from .rle import RLE
 
-FILE_NAME = "coco.json"
+FILE_NAME = COCO_FILE
 POLYGON_FILE_NAME = "coco_polygons.json"
 MAX_FILE_BYTES = 4 << 30
 DEFAULT_CLASS = "object"
@@ -29,7 +32,17 @@ MAX_NAME = 80
 
 @dataclass(frozen=True)
 class PictureRecord:
-    """A picture with annotations: `id` is its id in the file, `name` its path from the folder of pictures."""
+    """A picture with annotations.
+
+    Attributes:
+        id: in the file.
+        name: its path from the folder of pictures.
+        width, height: in pixels.
+        objects: later ones lie above earlier ones.
+        done: whether somebody has marked it as finished.
+        files: the name of its results without an ending; empty where none was chosen yet.
+        sha256, bytes: of the picture file's content; empty and 0 where that is not known.
+    """
 
     id: int
     name: str
@@ -37,6 +50,9 @@ class PictureRecord:
     height: int
     objects: Objects = ()
     done: bool = False
+    files: str = ""
+    sha256: str = ""
+    bytes: int = 0
 
 
 @dataclass
@@ -89,7 +105,7 @@ def header(dataset: Dataset) -> dict[str, Any]:
     """Describe the dataset: the parts of the file that are not pictures or objects."""
     return {
         "info": {
-            "description": "annotated with inter2former annotate",
+            "description": COCO_DESCRIPTION,
             "version": __version__,
             "pictures": dataset.folder,
             "bundle": dataset.bundle,
@@ -101,13 +117,18 @@ def header(dataset: Dataset) -> dict[str, Any]:
 
 def image_entry(picture: PictureRecord) -> dict[str, Any]:
     """Describe a picture: one of COCO's `images`."""
-    return {
+    entry: dict[str, Any] = {
         "id": picture.id,
         "file_name": picture.name,
         "width": picture.width,
         "height": picture.height,
         "done": picture.done,
     }
+    if picture.files:
+        entry["files"] = picture.files
+    if picture.sha256:
+        entry.update(sha256=picture.sha256, bytes=picture.bytes)
+    return entry
 
 
 def annotation_entry(picture: PictureRecord, annotation: Annotation) -> dict[str, Any]:
@@ -130,7 +151,15 @@ def annotation_entry(picture: PictureRecord, annotation: Annotation) -> dict[str
     return entry
 
 
-def read(folder: Path, pictures: Path, bundle: str | None) -> Dataset:
+def path_between(path: Path, start: Path) -> str:
+    """Write a path as seen from a folder, with slashes; whole where none leads there, as between drives of Windows."""
+    try:
+        return Path(os.path.relpath(path, start)).as_posix()
+    except ValueError:
+        return Path(os.path.abspath(path)).as_posix()
+
+
+def read(folder: Path, pictures: Path, bundle: str | None, file_name: str = FILE_NAME) -> Dataset:
     """Read the annotations in a folder.
 
     Objects whose clicks another bundle answered keep their masks; further clicks go on from there.
@@ -139,6 +168,7 @@ def read(folder: Path, pictures: Path, bundle: str | None) -> Dataset:
         folder: the annotation folder.
         pictures: the folder of the pictures.
         bundle: id of the bundle that answers from now on; None: everything stays as it was saved.
+        file_name: of the file in the annotation folder.
 
     Returns:
         What is annotated; an empty dataset where there is no file.
@@ -146,8 +176,8 @@ def read(folder: Path, pictures: Path, bundle: str | None) -> Dataset:
     Raises:
         AnnotationError: the file is damaged, not one of ours, or of other pictures.
     """
-    path = folder / FILE_NAME
-    here = Path(os.path.relpath(pictures, folder)).as_posix()
+    path = folder / file_name
+    here = path_between(pictures, folder)
     if not path.exists():
         return Dataset(here, bundle or "")
     try:
@@ -189,10 +219,12 @@ def _dataset(path: Path, content: Any, here: str, bundle: str | None) -> Dataset
     pictures = {}
     for entry in content["images"]:
         id, name = _whole(entry["id"]), str(entry["file_name"])
-        if not _stays_inside(name):
+        if not stays_inside(name):
             raise AnnotationError(f"{path}: picture {id}: the file name {name!r:.100} leads out of its folder")
         objects = tuple(entries.get(id, ()))
-        pictures[name] = PictureRecord(id, name, *sizes[id], objects, entry.get("done") is True)
+        pictures[name] = PictureRecord(
+            id, name, *sizes[id], objects, entry.get("done") is True, str(entry.get("files", "")), *_content(entry)
+        )
     return Dataset(here, bundle or str(info["bundle"]), categories or {1: DEFAULT_CLASS}, pictures)
 
 
@@ -217,8 +249,25 @@ def _annotation(path: Path, entry: Any, size: tuple[int, int], replay: bool) -> 
     return Annotation(id, _whole(entry["category_id"]), prompt, mask)
 
 
-def _stays_inside(name: str) -> bool:
+def _content(entry: Any) -> tuple[str, int]:
+    """Read what is known of a picture file's content; what is no sha256 is taken for nothing."""
+    sha256 = str(entry.get("sha256", ""))
+    return (sha256, _whole(entry.get("bytes"))) if re.fullmatch("[0-9a-f]{64}", sha256) else ("", 0)
+
+
+def is_storable(name: str) -> bool:
+    """Tell whether a picture of this name can be in the file: UTF-8, and no way out of its folder on any system."""
+    try:
+        name.encode()
+    except UnicodeEncodeError:  # bytes of a file name that are not UTF-8
+        return False
+    return stays_inside(name)
+
+
+def stays_inside(name: str) -> bool:
     """Tell whether a file name from the file is safe to join to a folder, on any system."""
+    if name and not name.startswith("/") and not any(sign in name for sign in ("..", "\\", ":")):
+        return True  # as nearly all are: taking a path apart costs more
     windows = PureWindowsPath(name)
     parts = {*PurePosixPath(name).parts, *windows.parts}
     return bool(name) and not windows.anchor and not name.startswith("/") and ".." not in parts

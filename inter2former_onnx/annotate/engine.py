@@ -15,8 +15,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..runtime import ClickSession, EncodedImage
-from ..runtime import labels as states
-from ..runtime.box import Box
 from ..runtime.click import Click
 from .document import Prompt
 from .rle import RLE
@@ -132,45 +130,5 @@ def _bring(session: ClickSession, clicks: tuple[Click, ...]) -> NDArray[np.bool_
 def _first_labels(image: EncodedImage, prompt: Prompt) -> NDArray[np.uint8] | None:
     """Make the label map that a session begins with: nothing known, or what an earlier mask or a box says."""
     if prompt.start is not None:
-        return labels_of_mask(image, prompt.start.decode())
-    return None if prompt.box is None else labels_of_box(image, prompt.box)
-
-
-def labels_of_mask(image: EncodedImage, mask: NDArray[np.bool_]) -> NDArray[np.uint8]:
-    """Make the label map that a prediction leaves of an unknown one.
-
-    Args:
-        image: the encoded picture.
-        mask: what is predicted, bool [height, width].
-
-    Returns:
-        uint8 [T, T], T the side of the model's square.
-    """
-    rows, columns = _origins(image)
-    labels = np.full((image.segmenter.size,) * 2, states.POSSIBLE_BACKGROUND, dtype=np.uint8)
-    labels[: len(rows), : len(columns)][mask[rows[:, None], columns]] = states.POSSIBLE_FOREGROUND
-    return labels
-
-
-def labels_of_box(image: EncodedImage, box: Box) -> NDArray[np.uint8]:
-    """Make the label map of a box: unknown inside, likely background around it.
-
-    Args:
-        image: the encoded picture.
-        box: in the picture's pixels.
-
-    Returns:
-        uint8 [T, T], T the side of the model's square.
-    """
-    rows, columns = _origins(image)
-    top, bottom = np.searchsorted(rows, (box.top, box.bottom))
-    left, right = np.searchsorted(columns, (box.left, box.right))
-    labels = np.full((image.segmenter.size,) * 2, states.POSSIBLE_BACKGROUND, dtype=np.uint8)
-    labels[top:bottom, left:right] = states.UNKNOWN
-    return labels
-
-
-def _origins(image: EncodedImage) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """Find the pixel row of the picture under every model row that is not padding, and the same for columns."""
-    origin = (np.arange(image.segmenter.size) / image.geometry.scale).astype(np.intp)
-    return origin[origin < image.height], origin[origin < image.width]
+        return image.labels_of_mask(prompt.start.decode())
+    return None if prompt.box is None else image.labels_of_box(prompt.box)

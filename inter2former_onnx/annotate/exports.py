@@ -4,21 +4,24 @@ from __future__ import annotations
 
 import io
 import json
-import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Container, Iterator
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ..outputs import OutputFile
+from ..errors import Inter2FormerError
+from ..picture_folder import ANNOTATION_FOLDERS
 from . import coco_files
-from .dataset import FILE_NAME, POLYGON_FILE_NAME, Dataset, PictureRecord
+from .dataset import FILE_NAME, POLYGON_FILE_NAME, Dataset, PictureRecord, path_between
+from .results import ResultFolder, file_name, named, save
 from .rle import RLE
 
 KINDS = ("coco", "png", "labelme")
-MASKS, OBJECTS, LABELME = "masks", "objects", "labelme"
+MASKS, OBJECTS, LABELME = ANNOTATION_FOLDERS
 _LABELME_VERSION = "5.5.0"
 
 # The page's colours too, which /api/state tells it, in the order in which objects get them.
@@ -28,19 +31,19 @@ COLOURS = (
 )
 
 
-def save(path: Path, content: bytes) -> Path:
-    """Write a file in one step, and the folders above it if they are missing.
+@dataclass(frozen=True)
+class Exported:
+    """What an export did.
 
-    Returns:
-        `path`.
-
-    Raises:
-        Inter2FormerError, OSError: it cannot be written.
+    Attributes:
+        written: the files that there are now.
+        removed: how many earlier files went, because nothing annotated gives them any more.
+        failed: the files that could not be written or removed, and why, a line each.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with OutputFile(path) as out:
-        out.write(lambda stream: stream.write(content))
-    return path
+
+    written: tuple[Path, ...]
+    removed: int
+    failed: tuple[str, ...]
 
 
 def indexed_mask(picture: PictureRecord) -> NDArray[np.uint16]:
@@ -106,42 +109,13 @@ def labelme_json(picture: PictureRecord, categories: dict[int, str], image_path:
         "imageHeight": picture.height,
         "imageWidth": picture.width,
     }
-    return json.dumps(content, ensure_ascii=False, indent=1).encode()
+    return json.dumps(content, ensure_ascii=False, indent=1).encode("utf-8", "backslashreplace")
 
 
-class Names:
-    """File names for results: the picture's with another ending, or added to it where two pictures would share one."""
+def export(kind: str, dataset: Dataset, out: Path, pictures: Path, without: Container[str] = ()) -> Exported:
+    """Write the files of one kind for everything in the dataset, and remove those that an earlier export wrote.
 
-    def __init__(self, pictures: Iterable[str]) -> None:
-        self._taken: dict[PurePosixPath, int] = {}
-        for name in pictures:
-            stem = PurePosixPath(name).with_suffix("")
-            self._taken[stem] = self._taken.get(stem, 0) + 1
-
-    def base(self, picture: str) -> PurePosixPath:
-        """Name a picture's result: its path without an ending, from the folder of results."""
-        path = PurePosixPath(picture)
-        return path if self._taken.get(path.with_suffix(""), 0) > 1 else path.with_suffix("")
-
-
-def save_mask(out: Path, picture: PictureRecord, names: Names) -> Path:
-    """Write a picture's indexed PNG, or take it away when the picture has no objects any more.
-
-    Returns:
-        Its path.
-
-    Raises:
-        Inter2FormerError, OSError: it cannot be written.
-    """
-    path = _place(out / MASKS, names, picture.name, ".png")
-    if picture.objects:
-        return save(path, indexed_png(picture))
-    path.unlink(missing_ok=True)
-    return path
-
-
-def export(kind: str, dataset: Dataset, out: Path, pictures: Path) -> Sequence[Path]:
-    """Write the files of one kind for everything in the dataset.
+    What fails does not stop the rest.
 
     Args:
         kind: "coco": the COCO file with polygons, beside the one with run-length code, which is always up to date;
@@ -149,36 +123,110 @@ def export(kind: str, dataset: Dataset, out: Path, pictures: Path) -> Sequence[P
         dataset: what is annotated.
         out: the annotation folder.
         pictures: the folder of the pictures.
-
-    Returns:
-        The paths of the files that there are then.
+        without: names of pictures that are left out, as they are missing.
 
     Raises:
-        Inter2FormerError, OSError: one cannot be written.
+        Inter2FormerError: the list of a folder's files cannot be read or written.
     """
     if kind == "coco":
-        pieces = [coco_files.piece(picture) for picture in coco_files.listed(dataset)]
-        return [out / FILE_NAME, save(out / POLYGON_FILE_NAME, coco_files.polygon_file(dataset, pieces))]
-    names = Names(dataset.pictures)
+        pieces = [coco_files.piece(picture) for picture in coco_files.listed(dataset, without)]
+        path = out / POLYGON_FILE_NAME
+        failed = _tried(lambda: save(path, coco_files.polygon_file(dataset, pieces)), path)
+        return Exported((out / FILE_NAME,) if failed else (out / FILE_NAME, path), 0, tuple(failed))
+    named(dataset)
+    before = _older_masks(dataset) if (out / FILE_NAME).is_file() else ()
+    folders = [MASKS, OBJECTS] if kind == "png" else [LABELME]
+    results = {name: ResultFolder(out / name, before if name == MASKS else ()) for name in folders}
+    chosen = [picture for picture in dataset.pictures.values() if picture.objects and picture.name not in without]
+    wanted: dict[str, list[str]] = {folder: [] for folder in folders}
+    for picture in chosen:
+        for folder, name, _ in _files(kind, picture, dataset, out, pictures):
+            wanted[folder].append(name)
+    for folder, result in results.items():
+        result.announce(wanted[folder])
     written: list[Path] = []
-    for picture in dataset.pictures.values():
-        if not picture.objects:
-            continue
-        if kind == "png":
-            written.append(save_mask(out, picture, names))
-            for number, annotation in enumerate(picture.objects, start=1):
-                name = f".{number:03d}.{_safe(dataset.categories[annotation.category])}.png"
-                written.append(save(_place(out / OBJECTS, names, picture.name, name), object_png(annotation.mask)))
-        else:
-            path = _place(out / LABELME, names, picture.name, ".json")
-            image_path = Path(os.path.relpath(pictures / picture.name, path.parent)).as_posix()
-            written.append(save(path, labelme_json(picture, dataset.categories, image_path)))
-    return written
+    failures: list[str] = []
+    removed = 0
+    for picture in chosen:
+        for folder, name, content in _files(kind, picture, dataset, out, pictures):
+            path = out / folder / name
+            failed = _tried(partial(_write, results[folder], name, content), path)
+            failures += failed
+            if not failed:
+                written.append(path)
+    for folder, result in results.items():
+        went, stayed = result.keep_only(wanted[folder])
+        removed += went
+        failures += stayed
+    return Exported(tuple(written), removed, tuple(failures))
 
 
-def _place(folder: Path, names: Names, picture: str, ending: str) -> Path:
-    base = names.base(picture)
-    return folder / base.parent / f"{base.name}{ending}"
+def save_masks(out: Path, dataset: Dataset, changed: Container[str], known: bool) -> list[str]:
+    """Write the indexed PNGs of changed pictures, and take away those of pictures that have no objects any more.
+
+    Args:
+        out: the annotation folder.
+        dataset: what is annotated, all with names for their results (results.named).
+        changed: names of pictures.
+        known: whether the folder was annotated before this run.
+
+    Returns:
+        What failed, a line for each file.
+
+    Raises:
+        Inter2FormerError: the list of the folder's files cannot be read or written.
+    """
+    results = ResultFolder(out / MASKS, _older_masks(dataset) if known else ())
+    wanted = {mask_name(picture): picture for picture in dataset.pictures.values() if picture.objects}
+    now = {name: picture for name, picture in wanted.items() if picture.name in changed}
+    results.announce(now)
+    failures: list[str] = []
+    for name, picture in now.items():
+        content = partial(indexed_png, picture)
+        failures += _tried(partial(_write, results, name, content), out / MASKS / name)
+    return failures + results.keep_only(wanted)[1]
+
+
+def mask_name(picture: PictureRecord) -> str:
+    """Name a picture's indexed PNG: its path from the folder of these."""
+    return file_name(picture.files, ".png")
+
+
+def _files(
+    kind: str, picture: PictureRecord, dataset: Dataset, out: Path, pictures: Path
+) -> Iterator[tuple[str, str, Callable[[], bytes]]]:
+    """List a picture's files: the folder, the name in it, and what makes the content."""
+    base = picture.files
+    if kind == "labelme":
+        name = file_name(base, ".json")
+        image_path = path_between(pictures / picture.name, (out / LABELME / name).parent)
+        yield LABELME, name, partial(labelme_json, picture, dataset.categories, image_path)
+        return
+    yield MASKS, mask_name(picture), partial(indexed_png, picture)
+    for number, annotation in enumerate(picture.objects, start=1):
+        ending = f".{number:03d}.{_safe(dataset.categories[annotation.category])}.png"
+        yield OBJECTS, file_name(base, ending), partial(object_png, annotation.mask)
+
+
+def _write(results: ResultFolder, name: str, content: Callable[[], bytes]) -> None:
+    results.write(name, content())
+
+
+def _tried(function: Callable[[], object], path: Path) -> list[str]:
+    """Run what writes a file; what went wrong as a line, and none where nothing did."""
+    try:
+        function()
+    except Inter2FormerError as error:
+        return [str(error)]
+    except (OSError, MemoryError, ValueError) as error:
+        return [f"{path}: {getattr(error, 'strerror', None) or error or type(error).__name__}"]
+    return []
+
+
+def _older_masks(dataset: Dataset) -> Iterator[str]:
+    """Name the PNGs as versions did that kept no list of them."""
+    for name in dataset.pictures:
+        yield from (f"{name}.png", f"{PurePosixPath(name).with_suffix('').as_posix()}.png")
 
 
 def _safe(name: str) -> str:

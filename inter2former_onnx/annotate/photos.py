@@ -1,13 +1,13 @@
 """The pictures to annotate: which files a folder offers, their sizes, and what a browser can show of them.
 
-A picture is reached by its place in the list only, so no request can name a file. Links that lead out of the folder
-are left out of the list, and are looked at again when a file is opened.
+A picture is reached by its place in the list only, so no request can name a file. A picture may be a link, as for every
+command (picture_folder.py). Its folder lies in the folder of the pictures, and so does the file, unless it was a link
+out of it from the beginning: this is looked at again when the file is opened.
 """
 
 from __future__ import annotations
 
 import io
-import os
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,15 +18,19 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..errors import ImageError
-from ..image_formats import READ_SUFFIXES, skipped_kinds
+from ..image_formats import READ_SUFFIXES
 from ..images import RGBImage, check_pixel_count, open_image, range_in_words, read_stretched, used_range
+from ..picture_folder import find_pictures
 from ..sixteen_bits import is_dark, is_deep_colour
+from ..wording import counted, listed
+from .dataset import is_storable
 
 if TYPE_CHECKING:
     from PIL.ImageFile import ImageFile
 
 MAX_FILE_BYTES = 1 << 30
 THUMBNAIL_SIDE = 240
+_UNSTORABLE = "the name is not UTF-8, or reads as a path on another system"
 
 # What every browser shows as `read_image` reads it, if it is upright, opaque and of 8 bits; the rest is converted.
 _SHOWN_AS_IT_IS = {"JPEG": "image/jpeg", "PNG": "image/png", "WEBP": "image/webp"}
@@ -36,10 +40,17 @@ _ORIENTATION = 0x0112
 
 @dataclass(frozen=True)
 class Photo:
-    """One picture: its `name`, which is its path from the folder `root` with slashes."""
+    """One picture.
+
+    Attributes:
+        root: the folder of the pictures.
+        name: its path from `root` with slashes.
+        leads_out: it was a link to a file outside `root` when the pictures were listed, so it may be one now.
+    """
 
     root: Path
     name: str
+    leads_out: bool = False
 
     @property
     def path(self) -> Path:
@@ -49,7 +60,7 @@ class Photo:
             ImageError: it is no longer there, or leads out of the folder by now.
         """
         path = self.root / PurePosixPath(self.name)
-        place = _place_within(path, self.root)
+        place = _place_within(path, self.root, self.leads_out)
         if place is None:
             raise ImageError(f"{path}: no longer a file in {self.root}")
         size = place.stat().st_size
@@ -158,44 +169,39 @@ class Gallery:
     root: Path
     photos: tuple[Photo, ...] = field(repr=False)
     left_out: tuple[str, ...] = ()  # what could have been meant and is not among them, a line for each reason
+    is_whole: bool = True  # these are all pictures of `root`
 
     @classmethod
     def open(cls, path: Path, without: Path | None = None) -> Gallery:
         """List a photograph, or all pictures in a folder and the folders in it, in the order people count.
 
         Args:
-            path: the photograph or folder. Folders in it whose names begin with a dot are not looked into.
-            without: a folder of ours that may lie in it, not looked into either.
+            path: the photograph or folder; see picture_folder.find_pictures.
+            without: a folder of ours that may lie in it, not looked into.
 
         Raises:
-            ImageError: there is no such file or folder, or no picture in it.
+            ImageError: there is no such file or folder, no picture in it, or a photograph whose name cannot be stored.
         """
         if not path.exists():
             raise ImageError(f"{path}: no such photograph or folder")
         if path.is_file():
             if path.suffix.lower() not in READ_SUFFIXES:
                 raise ImageError(f"{path}: not an image file ({', '.join(sorted(READ_SUFFIXES))} are)")
+            if not is_storable(path.name):
+                raise ImageError(f"{path}: {_UNSTORABLE}; rename it")
             root = path.parent.resolve()
-            return cls(root, (Photo(root, path.name),))
-        root = path.resolve()
-        files = list(_files(root, without.resolve() if without is not None else None))
-        names = sorted((name for name in files if Path(name).suffix.lower() in READ_SUFFIXES), key=_counted)
-        skipped = skipped_kinds(files)
-        left_out = (skipped,) if skipped else ()
+            return cls(root, (_photo(root, path.name),), is_whole=False)
+        found = find_pictures(path, without)
+        left_out = found.left_out
+        unstorable = [name for name in found.names if not is_storable(name)]
+        if unstorable:
+            what = counted(len(unstorable), "picture")
+            left_out = (*left_out, f"{what} left out, {_UNSTORABLE}; to be renamed: {listed(unstorable)}")
+        names = sorted(set(found.names).difference(unstorable), key=_counted)
         if not names:
             kinds = ", ".join(sorted(READ_SUFFIXES))
             raise ImageError("; ".join((f"{path}: no pictures in this folder ({kinds})", *left_out)))
-        return cls(root, tuple(Photo(root, name) for name in names), left_out)
-
-
-def _files(root: Path, without: Path | None) -> Iterator[str]:
-    for folder, folders, files in os.walk(root):
-        here = Path(folder)
-        folders[:] = [name for name in folders if not name.startswith(".") and here / name != without]
-        for name in files:
-            path = here / name
-            if not name.startswith(".") and _place_within(path, root) is not None:
-                yield path.relative_to(root).as_posix()
+        return cls(found.root, tuple(_photo(found.root, name) for name in names), left_out)
 
 
 def _counted(name: str) -> list[tuple[str, int]]:
@@ -203,13 +209,27 @@ def _counted(name: str) -> list[tuple[str, int]]:
     return [(text.lower(), int(number or 0)) for text, number in re.findall(r"(\D*)(\d{0,18})", name)]
 
 
-def _place_within(path: Path, root: Path) -> Path | None:
-    """Find the file that `path` leads to, if it is one inside `root` (which is resolved)."""
+def _photo(root: Path, name: str) -> Photo:
+    path = root / PurePosixPath(name)
+    return Photo(root, name, path.is_symlink() and not path.resolve().is_relative_to(root))
+
+
+def _place_within(path: Path, root: Path, may_lead_out: bool) -> Path | None:
+    """Find the file that `path` leads to, if its folder is inside `root` (which is resolved), and so is the file.
+
+    Args:
+        path: of a picture.
+        root: the folder of the pictures.
+        may_lead_out: the file itself may be outside.
+    """
     try:
+        folder = path.parent.resolve(strict=True)
         place = path.resolve(strict=True)
     except (OSError, RuntimeError):
         return None
-    return place if place.is_relative_to(root) and place.is_file() else None
+    inside = ".." not in path.parts and folder.is_relative_to(root)
+    inside = inside and (may_lead_out or place.is_relative_to(root))
+    return place if inside and place.is_file() else None
 
 
 @contextmanager

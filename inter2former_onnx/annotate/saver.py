@@ -5,38 +5,51 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import TypeVar
 
 from ..errors import AnnotationError, Inter2FormerError
+from ..wording import counted
 from . import coco_files
+from .conflicts import conflict_name
 from .dataset import FILE_NAME, POLYGON_FILE_NAME, Dataset, PictureRecord
-from .exports import Names, save, save_mask
+from .exports import save_masks
+from .results import named, save
+
+Result = TypeVar("Result")
 
 _QUIET = 0.5  # seconds without a change before saving: tracing polygons must not get in the way of the next click
 _LATEST = 3.0  # seconds after which it is done in any case
 _AGAIN = 2.0  # seconds until what failed is tried again
-CONFLICT_FILE_NAME = "coco.conflict.json"
 
 
 class Saver:
     """Writes `coco.json`, `coco_polygons.json` and the indexed PNGs of changed pictures into `out`.
 
     Every file is written beside its place and moved into it. A `coco.json` that somebody else has changed meanwhile is
-    left alone: ours goes to `coco.conflict.json` then, and every save says so.
+    left alone: ours goes to a conflict file of this run then (see conflicts.py), and every save says so.
     """
 
-    def __init__(self, out: Path, snapshot: Callable[[], Dataset], report: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        out: Path,
+        snapshot: Callable[[], Dataset],
+        report: Callable[[str], None],
+        missing: Callable[[], frozenset[str]],
+    ) -> None:
         """Start the thread.
 
         Args:
             out: the annotation folder.
             snapshot: gives what is to be saved.
             report: called after every save with what went wrong, or "".
+            missing: gives the names of pictures that are not there, which the file with polygons leaves out.
         """
         self._out = out
         self._snapshot = snapshot
         self._report = report
+        self._missing = missing
         self._condition = threading.Condition()
         self._changed: set[str] = set()
         self._pending = False
@@ -44,6 +57,8 @@ class Saver:
         self._saving = threading.Lock()
         self._pieces: dict[str, tuple[PictureRecord, coco_files.Piece]] = {}
         self._signature = _signature(out / FILE_NAME)
+        self._known = self._signature is not None
+        self._conflict: Path | None = None
         self._thread = threading.Thread(target=self._run, name="saver", daemon=True)
         self._thread.start()
 
@@ -82,6 +97,11 @@ class Saver:
                     self._changed |= changed
                     self._pending = True
                 raise
+
+    def alone(self, function: Callable[[], Result]) -> Result:
+        """Run what writes into the same folders, while nothing is saved."""
+        with self._saving:
+            return function()
 
     def close(self) -> None:
         """Save what is left and stop.
@@ -126,23 +146,59 @@ class Saver:
         pieces = [self._piece(picture) for picture in coco_files.listed(dataset)]
         path = self._out / FILE_NAME
         if _signature(path) != self._signature:
-            save(self._out / CONFLICT_FILE_NAME, coco_files.coded_file(dataset, pieces))
+            place = self._conflict_place()
+            save(place, coco_files.coded_file(dataset, pieces))
             raise AnnotationError(
                 f"{path} was changed by another program and is left as it is; this session's annotations are saved as "
-                f"{CONFLICT_FILE_NAME} beside it"
+                f"{place.name} beside it, which `inter2former annotate --merge-conflicts` puts into it"
             )
         save(path, coco_files.coded_file(dataset, pieces))
         self._signature = _signature(path)
-        save(self._out / POLYGON_FILE_NAME, coco_files.polygon_file(dataset, pieces))
-        names = Names(dataset.pictures)
-        for name in sorted(changed & dataset.pictures.keys()):
-            save_mask(self._out, dataset.pictures[name], names)
+        there = [self._piece(picture) for picture in coco_files.listed(dataset, self._missing())]
+        save(self._out / POLYGON_FILE_NAME, coco_files.polygon_file(dataset, there))
+        failed = save_masks(self._out, dataset, changed, self._known)
+        if failed:
+            raise Inter2FormerError(
+                f"{path} is saved, but {counted(len(failed), 'file')} of masks could not be written: {failed[0]}"
+            )
+
+    def _conflict_place(self) -> Path:
+        """Take a file for this run's annotations that no other run has."""
+        number = 0
+        while self._conflict is None:
+            place = self._out / conflict_name(number)
+            try:
+                place.open("xb").close()
+                self._conflict = place
+            except FileExistsError:
+                number += 1
+        return self._conflict
 
     def _piece(self, picture: PictureRecord) -> coco_files.Piece:
         kept = self._pieces.get(picture.name)
         if kept is None or kept[0] != picture:
             kept = self._pieces[picture.name] = (picture, coco_files.piece(picture))
         return kept[1]
+
+
+def save_now(out: Path, dataset: Dataset, changed: Iterable[str], missing: frozenset[str]) -> None:
+    """Save a dataset that no page shows.
+
+    Args:
+        out: the annotation folder.
+        dataset: what is to be saved.
+        changed: names of pictures whose masks are others.
+        missing: names of pictures that are not there.
+
+    Raises:
+        Inter2FormerError: it cannot be written.
+    """
+    named(dataset)
+    saver = Saver(out, lambda: dataset, lambda problem: None, lambda: missing)
+    saver.touch()
+    for name in changed:
+        saver.touch(name)
+    saver.close()
 
 
 def _signature(path: Path) -> tuple[int, int, int] | None:

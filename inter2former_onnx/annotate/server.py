@@ -11,6 +11,7 @@ from pathlib import Path
 import uvicorn
 
 from ..errors import ArgumentError
+from ..wording import printable
 from .app import build_app
 from .guard import Guard, new_token
 from .workspace import Workspace
@@ -52,6 +53,13 @@ def is_loopback(host: str) -> bool:
     return host.strip("[]") in ("localhost", "::1") or host.startswith("127.")
 
 
+def page_address(listening: socket.socket, host: str) -> str:
+    """Write the page's address, without the token that opens it."""
+    shown = LOOPBACK if host in ("0.0.0.0", "::", "localhost") else host
+    shown = f"[{shown}]" if ":" in shown else shown
+    return f"http://{shown}:{listening.getsockname()[1]}/"
+
+
 def serve(workspace: Workspace, listening: socket.socket, host: str, browser: bool) -> None:
     """Serve the page until the process is interrupted or told to end; everything is saved when this returns.
 
@@ -66,9 +74,7 @@ def serve(workspace: Workspace, listening: socket.socket, host: str, browser: bo
     """
     port: int = listening.getsockname()[1]
     token = new_token()
-    shown = LOOPBACK if host in ("0.0.0.0", "::", "localhost") else host
-    shown = f"[{shown}]" if ":" in shown else shown
-    address = f"http://{shown}:{port}/?token={token}"
+    address = f"{page_address(listening, host)}?token={token}"
     config = uvicorn.Config(
         Guard(build_app(workspace), token, port, host),
         log_level="critical",
@@ -88,7 +94,8 @@ def serve(workspace: Workspace, listening: socket.socket, host: str, browser: bo
         if not is_loopback(host):
             print(
                 f"warning: with --host {host} other machines can connect. Whoever has this address sees the pictures "
-                f"in {workspace.gallery.root} and can change their annotations; nothing that travels is encrypted."
+                f"in {printable(workspace.gallery.root)} and can change their annotations; nothing that travels is "
+                "encrypted."
             )
         print("Ctrl+C ends it; everything is saved as you work.")
         print(f"open {address}", flush=True)

@@ -8,16 +8,21 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from ..errors import AnnotationError, ArgumentError
+from ..errors import AnnotationError, ArgumentError, Inter2FormerError
 from ..runtime import EncodedImage, Segmenter
+from ..wording import counted
 from . import dataset as coco
+from .conflicts import conflict_notice
 from .dataset import Dataset, PictureRecord
 from .document import Document, Objects
 from .encodings import Encodings
 from .engine import Engine
 from .exports import export
 from .hub import Hub
+from .lock import FolderLock
+from .missing import attach_missing, content_of, missing_pictures
 from .photos import Gallery
+from .results import named
 from .saver import Saver
 
 _AHEAD = 1  # pictures encoded before somebody asks for them
@@ -29,7 +34,15 @@ class Workspace:
     Documents are changed in one thread (the event loop's) and read by the saver's: `changes` guards both.
     """
 
-    def __init__(self, segmenter: Segmenter, gallery: Gallery, out: Path, classes: Sequence[str] = ()) -> None:
+    def __init__(
+        self,
+        segmenter: Segmenter,
+        gallery: Gallery,
+        out: Path,
+        classes: Sequence[str] = (),
+        attach: Sequence[str] = (),
+        address: str = "",
+    ) -> None:
         """Read what was annotated before and start the threads.
 
         Args:
@@ -37,15 +50,27 @@ class Workspace:
             gallery: the pictures.
             out: the annotation folder; made if it is missing.
             classes: names to have from the start, besides those that were saved.
+            attach: "OLD=NEW", see missing.attach_missing.
+            address: of the page, told to whoever wants to open the folder meanwhile.
 
         Raises:
-            AnnotationError: see dataset.read.
-            ArgumentError: `out` cannot be made, or a class's name is unusable.
+            AnnotationError: see dataset.read; or another run has the folder open.
+            ArgumentError: `out` cannot be made, or a class's name or `attach` is unusable.
         """
         try:
             out.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise ArgumentError(f"--out {out}: cannot make the folder ({error.strerror or error})") from error
+        self._lock = FolderLock(out, address)
+        try:
+            self._start(segmenter, gallery, out, [coco.checked_name(name) for name in classes], attach)
+        except BaseException:
+            self._lock.release()
+            raise
+
+    def _start(
+        self, segmenter: Segmenter, gallery: Gallery, out: Path, classes: Sequence[str], attach: Sequence[str]
+    ) -> None:
         self.segmenter = segmenter
         self.gallery = gallery
         self.out = out.resolve()
@@ -54,17 +79,25 @@ class Workspace:
         self.changes = threading.RLock()
         self.problem = ""  # why saving fails, while it does
         self._dataset = coco.read(self.out, gallery.root, segmenter.manifest.id)
+        attached = attach_missing(self._dataset, gallery, attach)
+        # What a person should know at the start, a line each.
+        self.notices = [*gallery.left_out, *attached.lines, *filter(None, [conflict_notice(self.out)])]
+        self._missing = missing_pictures(self._dataset, gallery.root)
+        self._names = named(self._dataset)
         self._next_object = self._dataset.next_object()
         self._next_picture = self._dataset.next_picture()
         self._documents: dict[int, Document] = {}
-        wanted = [coco.checked_name(name) for name in classes]
-        if wanted and not self._dataset.pictures:
+        self._contents: dict[int, tuple[str, int]] = {}  # of the pictures in `_documents`, see missing.content_of
+        self._replaced: set[int] = set()  # pictures that were annotated when their files were others
+        if classes and not self._dataset.pictures:
             self._dataset.categories = {}  # no need of the default one
         self.encodings = Encodings(segmenter, gallery, self._encoding_changed, self.engine.forget)
-        self.saver = Saver(self.out, self.snapshot, self._saved)
-        for name in wanted:
+        self.saver = Saver(self.out, self.snapshot, self._saved, lambda: self._missing)
+        for name in classes:
             if name not in self._dataset.categories.values():
                 self.add_category(name)
+        for name in attached.names:
+            self.saver.touch(name)
 
     def close(self) -> None:
         """Stop the threads and save what is left.
@@ -73,7 +106,10 @@ class Workspace:
             Inter2FormerError: it cannot be saved.
         """
         self.encodings.close()
-        self.saver.close()
+        try:
+            self.saver.close()
+        finally:
+            self._lock.release()
 
     def document(self, index: int) -> Document:
         """Get a picture's annotations; the first time, its file is looked at.
@@ -89,8 +125,12 @@ class Workspace:
             return found
         photo = self.gallery.photos[index]
         width, height = photo.size()
+        content = content_of(photo.path)
         record = self._dataset.pictures.get(photo.name)
         with self.changes:
+            self._contents.setdefault(index, content)
+            if record is not None and record.sha256 not in ("", content[0]):
+                self._replaced.add(index)
             if record is None:
                 return self._documents.setdefault(index, Document(width, height))
             if (record.width, record.height) != (width, height):
@@ -99,6 +139,13 @@ class Workspace:
                     f"{record.height}; take it out of {self.out / coco.FILE_NAME} or bring the old picture back"
                 )
             return self._documents.setdefault(index, Document(width, height, record.objects, record.done))
+
+    def notice(self, index: int) -> str:
+        """Say what a person should know who opens a picture; mostly nothing."""
+        if index not in self._replaced:
+            return ""
+        name = self.gallery.photos[index].name
+        return f"{name}: the file is another one than when it was annotated; do its objects still fit?"
 
     def check(self, index: int) -> None:
         """Check that there is a picture with this index.
@@ -211,8 +258,16 @@ class Workspace:
             id = old.id if old is not None else self._next_picture
             self._next_picture = max(self._next_picture, id + 1)
             self._dataset.pictures[name] = PictureRecord(
-                id, name, document.width, document.height, _visible(document), document.done
+                id,
+                name,
+                document.width,
+                document.height,
+                _visible(document),
+                document.done,
+                self._names.base(name),
+                *self._contents[index],
             )
+            self._replaced.discard(index)
         self.saver.touch(name)
         self.hub.publish({"type": "document", "image": index, "tab": tab, "revision": document.revision})
         self.hub.publish({"type": "picture", "image": index, **self.picture_state(index)})
@@ -231,17 +286,31 @@ class Workspace:
             return {"objects": 0, "done": False}
         return {"objects": len(record.objects), "done": record.done}
 
+    @property
+    def missing(self) -> list[dict[str, Any]]:
+        """Describe the annotated pictures whose files are not there, as the page gets them."""
+        records = [self._dataset.pictures[name] for name in sorted(self._missing)]
+        return [{"name": record.name, "objects": len(record.objects), "done": record.done} for record in records]
+
     def export(self, kind: str) -> int:
-        """Write all files of a kind (exports.KINDS) into `out`.
+        """Write all files of a kind (exports.KINDS) into `out`, without pictures that are missing.
 
         Returns:
             How many there are.
 
         Raises:
-            Inter2FormerError: one cannot be written.
+            Inter2FormerError: one cannot be written; the others are.
         """
         self.saver.flush()
-        return len(export(kind, self.snapshot(), self.out, self.gallery.root))
+        dataset = self.snapshot()
+        self._missing = missing_pictures(dataset, self.gallery.root)
+        done = self.saver.alone(lambda: export(kind, dataset, self.out, self.gallery.root, self._missing))
+        if done.failed:
+            raise Inter2FormerError(
+                f"{counted(len(done.written), 'file')} written to {self.out}, but {len(done.failed)} failed: "
+                f"{done.failed[0]}"
+            )
+        return len(done.written)
 
     def _unused_name(self, name: object) -> str:
         checked = coco.checked_name(name)

@@ -67,7 +67,7 @@ def add_engine_arguments(parser: argparse.ArgumentParser) -> None:
         "--threads",
         type=positive_int,
         metavar="N",
-        help="processor threads to use (default: as many as there are cores)",
+        help="processor threads to use (default: as many as there are processors; `inter2former info` says how many)",
     )
 
 

@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 
 from ..image_formats import PICTURE_FORMATS
+from ..wording import counted
 from .arguments import add_engine_arguments, check_suffix
 
 HELP = "clicks on the photograph in the package -> one picture"
@@ -53,7 +54,7 @@ def run(args: argparse.Namespace) -> int:
             captions.append(f"click {number}, {side}: {1000 * step.seconds:.0f} ms{note}")
         picture = side_by_side(panels, captions)
         out.write(lambda stream: write_image(stream, picture, args.out.suffix))
-    print(f"{result.times()} ({segmenter.threads} threads, {segmenter.ops} ops)")
+    print(f"{result.times()} ({counted(segmenter.threads, 'thread')}, {segmenter.ops} ops)")
     if random_weights:
         print("this bundle holds random weights: the timings are real, the masks mean nothing")
     print(f"wrote {args.out}")

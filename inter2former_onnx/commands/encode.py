@@ -17,7 +17,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..errors import ArgumentError, EmbeddingError, ImageError, Inter2FormerError
-from ..image_formats import READ_SUFFIXES, skipped_kinds
+from ..image_formats import READ_SUFFIXES
+from ..picture_folder import find_pictures
+from ..wording import printable
 from .arguments import add_engine_arguments
 
 if TYPE_CHECKING:
@@ -67,7 +69,7 @@ def run(args: argparse.Namespace) -> int:
             if bar is not None:
                 bar.update(encoded + job.there + len(job.failed) - bar.n)
     for line in job.failed:
-        print(f"failed: {line}", file=sys.stderr)
+        print(f"failed: {printable(line)}", file=sys.stderr)
     print(f"{args.out}: {encoded} encoded, {job.there} there already, {len(job.failed)} failed")
     return EXIT_SOME_FAILED if job.failed else 0
 
@@ -114,22 +116,15 @@ class _Job:
 
 
 def _images(folder: Path) -> list[Path]:
-    """List the image files of a folder and its subfolders by their names; hidden ones are not meant."""
+    """List the image files of a folder and its subfolders by their names, and say what was left out."""
     if not folder.is_dir():
         raise ImageError(f"{folder}: expected a folder of images, found {'a file' if folder.exists() else 'nothing'}")
-    files = [
-        path
-        for path in sorted(folder.rglob("*"))
-        if not any(part.startswith(".") for part in path.relative_to(folder).parts) and path.is_file()
-    ]
-    found = [path for path in files if path.suffix.lower() in READ_SUFFIXES]
-    skipped = skipped_kinds(path.name for path in files)
-    if not found:
-        left_out = f"; {skipped}" if skipped else ""
-        raise ImageError(f"{folder}: holds no image ({', '.join(READ_SUFFIXES)}){left_out}")
-    if skipped:
-        print(skipped, file=sys.stderr)
-    return found
+    found = find_pictures(folder)
+    if not found.names:
+        raise ImageError("; ".join((f"{folder}: holds no image ({', '.join(READ_SUFFIXES)})", *found.left_out)))
+    for line in found.left_out:
+        print(line, file=sys.stderr)
+    return [folder / name for name in found.names]
 
 
 def _make_folder(out: Path) -> None:

@@ -139,9 +139,10 @@ def run(args: argparse.Namespace) -> int:
 def _measure(args: argparse.Namespace) -> list[Path]:
     """Carry out all runs, and return their folders."""
     from ..evaluation.plan import carry_out, plan_runs
-    from ..runtime.processors import usable_processors
+    from ..runtime.processors import usable_processors, warn_of_too_many
 
     threads = args.threads or max(1, usable_processors() // args.processes)
+    warn_of_too_many(threads * args.processes)
     methods = {name: _method(name, args) for name in dict.fromkeys(args.methods or ["bundle"])}
     lists = list(dict.fromkeys(args.lists))
     try:

@@ -41,16 +41,35 @@ def _installation() -> Iterator[str]:
 
     from .. import __version__
     from ..extras import EXTRAS, missing
+    from ..runtime.processors import find_processors
 
     yield _row("version", f"inter2former-onnx {__version__}")
     yield _row("python", f"{platform.python_version()} on {platform.system()} {platform.machine()}")
     yield _row("numpy", numpy.__version__)
-    yield _row("onnxruntime", onnxruntime.__version__)
+    yield _row("onnxruntime", onnxruntime.__version__ + _distributions("onnxruntime"))
+    yield _row("processors", "{} ({})".format(*find_processors()))
     yield _row("custom ops", _custom_ops())
     yield _row("model", _shipped_model())
     for extra in _EXTRAS:
         absent = missing(*EXTRAS[extra])
         yield _row(f"[{extra}]", f"not installed: {', '.join(absent)}" if absent else "installed")
+
+
+def _distributions(package: str) -> str:
+    """Name the distributions that a package is from, where it is not from the one of its name alone.
+
+    onnxruntime's builds for other hardware (onnxruntime-gpu, onnxruntime-openvino, ...) are distributions of their own
+    that put their files in one and the same place.
+    """
+    from importlib.metadata import packages_distributions, version
+
+    names = sorted(set(packages_distributions().get(package, [])))
+    if names in ([], [package]):
+        return ""
+    versions = " and ".join(f"{name} {version(name)}" for name in names)
+    if len(names) == 1:
+        return f" (from {versions})"
+    return f" (conflict: {versions} lie over each other; uninstall all of them, then install one)"
 
 
 def _shipped_model() -> str:

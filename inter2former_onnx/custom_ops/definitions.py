@@ -6,7 +6,7 @@ of the same names instead.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, MutableSequence
 
 import onnx
 
@@ -28,6 +28,33 @@ def _name_branches(nodes: Iterable[onnx.NodeProto]) -> None:
                 _name_branches(attribute.g.node)
 
 
+def _drop_casts_of_literals(function: onnx.FunctionProto) -> None:
+    """Take the casts out that onnxscript puts behind numbers in expressions, in place.
+
+    They are for definitions of several types. Ours write a number in the type of what it meets, and every cast takes
+    onnxruntime time when it loads a model.
+    """
+    literals: set[str] = set()
+    names: dict[str, str] = {}  # of what a cast gives: that of the number
+
+    def drop(nodes: MutableSequence[onnx.NodeProto]) -> None:
+        casts = []
+        for position, node in enumerate(nodes):
+            if node.op_type == "Constant":
+                literals.add(node.output[0])
+            elif node.op_type == "CastLike" and node.input[0] in literals:
+                names[node.output[0]] = node.input[0]
+                casts.append(position)
+            for index, name in enumerate(node.input):
+                node.input[index] = names.get(name, name)
+            for attribute in node.attribute:
+                drop(attribute.g.node)
+        for position in reversed(casts):
+            del nodes[position]
+
+    drop(function.node)
+
+
 def function_protos() -> list[onnx.FunctionProto]:
     """Write the definition of every function.
 
@@ -37,6 +64,7 @@ def function_protos() -> list[onnx.FunctionProto]:
     protos = []
     for function in functions():
         proto = function.to_function_proto()
+        _drop_casts_of_literals(proto)
         _name_branches(proto.node)
         # onnxscript overlooks calls inside the branches of an If when it writes the imports.
         if any(called_functions(proto.node)) and all(entry.domain != DOMAIN for entry in proto.opset_import):

@@ -1,4 +1,4 @@
-"""The ops of the domain: which there are, and the ONNX functions that define them.
+"""The ops of the domain: which there are, the ONNX functions that define them, and their ports.
 
 `ops.txt` is the one list; CMakeLists.txt takes the kernels from it.
 """
@@ -14,23 +14,26 @@ import onnx
 from onnxscript import OnnxFunction
 
 from . import DOMAIN
+from .ports import Ports, parse_ports
 
 
 @dataclass(frozen=True)
 class Op:
-    """An op of the domain: a folder with its definition and its native kernel.
+    """An op of the domain: a folder with its ports, its definition and its native kernel.
 
     Attributes:
         name: of the op in models, such as "HybridMoE".
         family: name of the folder of ops that it belongs to, such as "experts".
         folder: its own folder in the family's, such as "hybrid_moe".
         function: its definition, an ONNX function.
+        ports: its inputs, outputs and attributes.
     """
 
     name: str
     family: str
     folder: str
     function: OnnxFunction
+    ports: Ports
 
 
 @cache
@@ -71,7 +74,8 @@ def _op(family: str, folder: str) -> Op:
     ]
     if len(own) != 1:
         raise TypeError(f"{module.__name__}: expected one ONNX function of its folder's name, found {len(own)}")
-    return Op(own[0].name, family, folder, own[0])
+    ports = resources.files(__package__).joinpath(family, folder, "ports.def").read_text(encoding="utf-8")
+    return Op(own[0].name, family, folder, own[0], parse_ports(ports))
 
 
 def _add_with_callees(function: OnnxFunction, found: dict[str, OnnxFunction]) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import ArgumentError
+from ..wording import counted
 from .metrics import NOC_THRESHOLDS
 from .results import Line, read_lines, read_settings
 from .summary import Summary, summarise
@@ -29,7 +30,7 @@ class FinishedRun:
             notes.append("random weights")
         done = len({line["picture"] for line in self.lines})
         if done < self.settings["pictures"]:
-            notes.append(f"incomplete: {done} of {self.settings['pictures']} pictures")
+            notes.append(f"incomplete: {done} of {counted(self.settings['pictures'], 'picture')}")
         return self.settings["label"] + (f" ({', '.join(notes)})" if notes else "")
 
     @property
@@ -43,7 +44,7 @@ class FinishedRun:
         noc = " ".join(f"NoC@{100 * t:.0f} {s.noc[t]:.2f}" for t in NOC_THRESHOLDS)
         broken = f"; {len(s.broken)} broken" if s.broken else ""
         at = f"mIoU@1 {s.miou[0]:.3f} @{s.clicks} {s.miou[-1]:.3f}, {s.spc:.4f} s a click"
-        return f"{self.settings['dataset']}, {self.label}: {s.objects} objects, {noc}, {at}{broken}"
+        return f"{self.settings['dataset']}, {self.label}: {counted(s.objects, 'object')}, {noc}, {at}{broken}"
 
 
 def read_run(folder: Path) -> FinishedRun:

@@ -9,6 +9,7 @@ from pathlib import Path
 from ..errors import ArgumentError
 from ..extras import missing
 from ..outputs import OutputFile
+from ..picture_folder import make_results_folder
 from .curves import draw_curves
 from .finished_run import FinishedRun
 from .metrics import NOC_THRESHOLDS
@@ -35,7 +36,7 @@ def write_report(runs: Sequence[FinishedRun], folder: Path) -> Path:
         ArgumentError: it cannot be written.
     """
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        make_results_folder(folder, "eval")
     except OSError as error:
         raise ArgumentError(f"cannot make {folder}: {error.strerror or error}") from None
     if not missing("matplotlib"):

@@ -16,6 +16,7 @@ from typing import Any, TextIO
 
 from ..errors import ArgumentError
 from ..outputs import OutputFile
+from ..picture_folder import make_results_folder
 
 SETTINGS_FILE = "settings.json"
 OBJECTS_FILE = "objects.jsonl"
@@ -60,7 +61,7 @@ def claim(folder: Path, settings: Mapping[str, Any]) -> Iterator[None]:
     elif (folder / OBJECTS_FILE).exists():
         raise ArgumentError(f"{folder}: holds {OBJECTS_FILE} without {SETTINGS_FILE}; choose another folder")
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        make_results_folder(folder, "eval")
     except OSError as error:
         raise ArgumentError(f"cannot make {folder}: {error.strerror or error}") from None
     with OutputFile(path) as out, open(folder / LOCK_FILE, "a") as lock:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ..wording import counted
 from .metrics import NOC_THRESHOLDS, clicks_needed, number_of_clicks
 from .results import Line
 
@@ -114,4 +115,4 @@ class Running:
         means = " ".join(f"{self._clicks[t] / self._objects:.1f}" for t in NOC_THRESHOLDS)
         names = "/".join(f"{100 * t:.0f}" for t in NOC_THRESHOLDS)
         broken = f", {self._broken} broken" if self._broken else ""
-        return f"{self._objects} objects, NoC {names}: {means}{broken}"
+        return f"{counted(self._objects, 'object')}, NoC {names}: {means}{broken}"

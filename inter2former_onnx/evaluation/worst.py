@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from ..images import write_image
 from ..outputs import OutputFile
 from ..overlay import draw_overlay, side_by_side
+from ..picture_folder import make_results_folder
 from ..progress import progress
 from ..runtime.click import Click
 from .methods import MethodSettings
@@ -43,7 +44,7 @@ def draw_worst(
         folder: of the run.
     """
     place = folder / WORST_FOLDER
-    place.mkdir(exist_ok=True)
+    make_results_folder(place, "eval")
     for old in place.glob(PICTURE_PATTERN):
         old.unlink()
     if not lines:

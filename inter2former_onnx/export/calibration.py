@@ -29,6 +29,7 @@ from ..custom_ops import library
 from ..images import read_image
 from ..progress import progress
 from ..runtime.graph import session_options
+from ..runtime.processors import usable_processors
 from .quantisation import EMBEDDING, linear_nodes, quantise
 from .quantised_layers import STEPS, quantise_rows, quantise_weight
 
@@ -202,7 +203,7 @@ class _Session:
         onnx.save_model(
             copy.deepcopy(model), path, save_as_external_data=True, location="encoder.data", size_threshold=1024
         )
-        options = session_options(threads=0)  # all cores
+        options = session_options(usable_processors())
         library.register(options)
         self._session = ort.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
 

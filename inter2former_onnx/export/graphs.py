@@ -6,6 +6,7 @@ Their inputs and outputs are the contract between the bundle and the runtime.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any
 
 import torch
@@ -14,16 +15,16 @@ from torch import Tensor, nn
 from ..models import ImageFeatures, Inter2Former
 from ..models.custom_op import exporting
 from ..models.dynamic_hybrid_attention import UnclickedBlock
-from ..models.dynamic_local_upsampling import crop_tokens, edge_terms, local_box, local_upsample_2x
-from ..models.edge_detector import edge_taps, fold_lateral
+from ..models.dynamic_local_upsampling import EdgeTerms, crop_tokens, edge_terms, local_box, local_upsample_2x
+from ..models.edge_detector import TapWeights, edge_taps, fold_lateral
+from ..models.weights import LinearWeights, NormWeights
 from ..runtime.geometry import PATCH_SIZE
 
 LEVELS = 4
-EDGE_KINDS = ("edge{}", "edge_rows{}", "edge_columns{}", "edge_corners{}")
 Shape = tuple[str | int, ...]
 Dynamic = dict[int, Any]  # axis to torch.export.Dim
-EDGE_NAMES = tuple(kind.format(level) for level in range(LEVELS) for kind in EDGE_KINDS)
-UNCLICKED_NAMES = ("background_qkv", "first_qkv", "first_attention", "first_lse")  # the fields of UnclickedBlock
+EDGE_NAMES = tuple(f"{kind}{level}" for level in range(LEVELS) for kind in EdgeTerms._fields)
+UNCLICKED_NAMES = UnclickedBlock._fields
 
 
 def encoder_outputs(model: Inter2Former, features: ImageFeatures) -> tuple[Tensor, ...]:
@@ -37,13 +38,12 @@ def encoder_outputs(model: Inter2Former, features: ImageFeatures) -> tuple[Tenso
         embed [h, w, C]; what the first block makes of it (named `UNCLICKED_NAMES`); and then, level by level, what
         `edge_terms` makes of the edge maps (named `EDGE_NAMES`).
     """
-    terms: list[Tensor] = []
-    for level, (upsampler, edge) in enumerate(zip(model.decode_head.levels, features.edges, strict=True)):
-        conv = upsampler.conv
-        assert conv.bias is not None
-        terms += edge_terms(edge, conv.weight, conv.bias, 2 ** (level + 1))
+    terms = [
+        edge_terms(edge, LinearWeights.of(upsampler.conv), 2 ** (level + 1))
+        for level, (upsampler, edge) in enumerate(zip(model.decode_head.levels, features.edges, strict=True))
+    ]
     embed = features.embed.permute(1, 2, 0)
-    return (embed, *model.neck.unclicked(embed), *terms)
+    return (embed, *model.neck.unclicked(embed), *chain.from_iterable(terms))
 
 
 class EncoderGraph(nn.Module):
@@ -60,7 +60,7 @@ class EncoderGraph(nn.Module):
                 self.plans = model.backbone.plans(geometry.size, geometry.size)
         edge_detector, levels = model.edge_detector, model.decode_head.levels
         laterals = list(edge_detector.lateral_convs)[::-1]
-        self.taps: list[tuple[Tensor, Tensor]] = []
+        self.taps: list[TapWeights] = []
         with torch.no_grad():
             for lateral, level in zip(laterals, levels, strict=True):
                 assert isinstance(lateral, nn.Conv2d)
@@ -72,23 +72,24 @@ class EncoderGraph(nn.Module):
         if not exporting():
             return encoder_outputs(self.model, self.model.encode(inputs, self.plans))
         embed = self.model.backbone(inputs, self.plans)[0].permute(1, 2, 0)
-        return embed, *self.model.neck.unclicked(embed), *self.edge_outputs(inputs)
+        return embed, *self.model.neck.unclicked(embed), *chain.from_iterable(self.edge_outputs(inputs))
 
-    def edge_outputs(self, inputs: Tensor) -> tuple[Tensor, ...]:
+    def edge_outputs(self, inputs: Tensor) -> list[EdgeTerms]:
         """Compute the edge terms of every level as ops of a graph.
 
         Args:
             inputs: float32 [1, 3, H, W], the normalised image.
 
         Returns:
-            Four tensors a level, coarse to fine, named `EDGE_NAMES`; see `edge_taps`.
+            The levels', coarse to fine.
         """
-        terms: list[Tensor] = []
         pyramid = self.model.edge_detector.pyramid(inputs)[::-1]
+        terms: list[EdgeTerms] = []
         for index, (x, taps, level) in enumerate(zip(pyramid, self.taps, self.model.decode_head.levels, strict=True)):
-            assert level.conv.bias is not None
-            terms += edge_taps(x, *taps, level.conv.bias, 2 ** (index + 1))
-        return tuple(terms)
+            # The bias as the parameter that it is, under its name; what is folded is a constant of the graph.
+            weights = taps._replace(bias=LinearWeights.of(level.conv).bias)
+            terms.append(edge_taps(x, weights, 2 ** (index + 1)))
+        return terms
 
 
 class PromptGraph(nn.Module):
@@ -124,10 +125,12 @@ class DecoderGraph(nn.Module):
         other: Tensor,
         changed: Tensor,
         unclicked: list[Tensor],
-        edges: list[Tensor],
+        edges: list[list[Tensor]],
         threshold: Tensor,
     ) -> tuple[Tensor, Tensor, Tensor]:
         """Draw the mask of a label map inside the box that it is localised in.
+
+        Groups come as lists of their tensors: torch.export writes code that is none for arguments that are NamedTuples.
 
         Args:
             embed: [h, w, C] image embedding.
@@ -135,8 +138,8 @@ class DecoderGraph(nn.Module):
             offset: int64 [2], token row and column of the region's upper left.
             boundary, other: int64 [Nb], [No] token indices of the two routes, ascending; Nb + No = h w.
             changed: int64 [n], ascending, the tokens whose prompt is not the unclicked map's.
-            unclicked: [h w, 3D], [h w, 3D], [h w, D] and [h w, heads], named `UNCLICKED_NAMES`.
-            edges: four tensors a level (see `edge_terms`), named `EDGE_NAMES`.
+            unclicked: the fields of the image's UnclickedBlock, [h w, ...].
+            edges: of every level, coarse to fine, the fields of its EdgeTerms.
             threshold: [], of the localisation logits.
 
         Returns:
@@ -149,22 +152,10 @@ class DecoderGraph(nn.Module):
         localisation = self.head.localise(x, grid)
         box = local_box(localisation, threshold)
         crop = crop_tokens(x, grid, box)
-        for level, upsampler in enumerate(self.head.levels):
-            edge, rows, columns, corners = edges[4 * level : 4 * level + 4]
-            norm, weight = upsampler.norm, upsampler.conv.weight
-            crop = local_upsample_2x(
-                crop,
-                box,
-                edge,
-                rows,
-                columns,
-                corners,
-                norm.weight,
-                norm.bias,
-                weight,
-                int(upsampler.activation),
-                norm.eps,
-            )
+        for upsampler, tensors in zip(self.head.levels, edges, strict=True):
+            terms, norm = EdgeTerms(*tensors), upsampler.norm
+            weights = (NormWeights.of(norm), upsampler.conv.weight)
+            crop = local_upsample_2x(crop, box, terms, *weights, int(upsampler.activation), norm.eps)
         return crop, box, localisation  # a squeeze would copy the whole map
 
 
@@ -217,10 +208,8 @@ def decoder_spec(model: Inter2Former) -> GraphSpec:
     """Describe the decoder, for any token grid, region, split of the tokens and box."""
     # The traced sizes are all different so that no two dimensions are taken for one.
     h, w, c = 6, 7, model.config.neck.embed_dim
-    named_unclicked = _unclicked_shapes(model, "rows*columns")
-    unclicked = [torch.zeros([int(size) for size in shape]) for shape in _unclicked_shapes(model, h * w).values()]
-    named = _edge_shapes(model, "rows", "columns")
-    edges = [torch.zeros([int(size) for size in shape]) for shape in _edge_shapes(model, h, w).values()]
+    unclicked = _zeros(_unclicked_shapes(model, h * w))
+    edges = [_zeros(_level_shapes(model, level, h, w)) for level in range(LEVELS)]
     arguments = (
         torch.zeros(h, w, c),
         torch.zeros(3, 4, c),
@@ -234,12 +223,9 @@ def decoder_spec(model: Inter2Former) -> GraphSpec:
     )
     varies = torch.export.Dim.DYNAMIC
     plane: Dynamic = {0: varies, 1: varies}
-    edge_planes = [
-        {axis: varies for axis, size in enumerate(shape) if isinstance(size, str)} for shape in named.values()
-    ]
+    edge_axes = [_named_axes(_level_shapes(model, level, "rows", "columns"), varies) for level in range(LEVELS)]
     line: Dynamic = {0: varies}
-    lists = (line, line, line, [line] * len(unclicked))
-    dynamic: tuple[Dynamic | list[Dynamic], ...] = (plane, plane, {}, *lists, edge_planes, {})
+    dynamic: tuple[Any, ...] = (plane, plane, {}, line, line, line, [line] * len(unclicked), edge_axes, {})
     inputs: dict[str, Shape] = {
         "embed": ("rows", "columns", c),
         "prompt": ("region_rows", "region_columns", c),
@@ -247,8 +233,8 @@ def decoder_spec(model: Inter2Former) -> GraphSpec:
         "boundary": ("boundary_tokens",),
         "other": ("other_tokens",),
         "changed": ("changed_tokens",),
-        **named_unclicked,
-        **named,
+        **_unclicked_shapes(model, "rows*columns"),
+        **_edge_shapes(model, "rows", "columns"),
         "threshold": (),
     }
     outputs: dict[str, Shape] = {
@@ -266,21 +252,33 @@ def _unclicked_shapes(model: Inter2Former, tokens: int | str) -> dict[str, Shape
     return {name: (tokens, width) for name, width in zip(UNCLICKED_NAMES, columns, strict=True)}
 
 
+def _zeros(shapes: dict[str, Shape]) -> list[Tensor]:
+    """Make a tensor of each shape, which is given in numbers."""
+    return [torch.zeros([int(size) for size in shape]) for shape in shapes.values()]
+
+
+def _named_axes(shapes: dict[str, Shape], varies: Any) -> list[Dynamic]:
+    """Say of each shape which axes vary: those whose size has a name."""
+    return [{axis: varies for axis, size in enumerate(shape) if isinstance(size, str)} for shape in shapes.values()]
+
+
 def _edge_shapes(model: Inter2Former, rows: int | str, columns: int | str) -> dict[str, Shape]:
-    """Give the shapes of the edge terms for a grid given in numbers or by names."""
+    """Give the shapes of all edge terms for a grid given in numbers or by names."""
+    levels = (_level_shapes(model, level, rows, columns) for level in range(LEVELS))
+    return {name: shape for shapes in levels for name, shape in shapes.items()}
+
+
+def _level_shapes(model: Inter2Former, level: int, rows: int | str, columns: int | str) -> dict[str, Shape]:
+    """Give the shapes of one level's edge terms by their names, in the order of EdgeTerms."""
 
     def times(size: int | str, factor: int) -> int | str:
         return size * factor if isinstance(size, int) else f"{factor}*{size}"
 
-    shapes: dict[str, Shape] = {}
-    for level, upsampler in enumerate(model.decode_head.levels):
-        s, dim = 2 ** (level + 1), upsampler.conv.out_channels
-        high, wide = times(rows, s), times(columns, s)
-        kinds: tuple[Shape, ...] = (
-            (high, wide, dim),
-            (2, rows, wide, dim),
-            (2, high, columns, dim),
-            (2, 2, rows, columns, dim),
-        )
-        shapes.update({kind.format(level): shape for kind, shape in zip(EDGE_KINDS, kinds, strict=True)})
-    return shapes
+    s, dim = 2 ** (level + 1), model.decode_head.levels[level].conv.out_channels
+    high, wide = times(rows, s), times(columns, s)
+    return {
+        f"edge{level}": (high, wide, dim),
+        f"edge_rows{level}": (2, rows, wide, dim),
+        f"edge_columns{level}": (2, high, columns, dim),
+        f"edge_corners{level}": (2, 2, rows, columns, dim),
+    }

@@ -14,6 +14,7 @@ import torch
 from onnx import helper, numpy_helper
 
 from ..custom_ops.definitions import add_functions
+from ..models.custom_op import flatten
 from .graphs import GraphSpec
 
 OPSET = 18
@@ -60,11 +61,8 @@ def trace(spec: GraphSpec) -> onnx.ModelProto:
     for node in model.graph.node:
         node.doc_string = ""
         del node.metadata_props[:]
-    flat_arguments: list[torch.Tensor] = []
-    for argument in spec.arguments:
-        flat_arguments += argument if isinstance(argument, list) else [argument]
     del model.graph.input[:], model.graph.output[:]
-    for (name, shape), tensor in zip(spec.inputs.items(), flat_arguments, strict=True):
+    for (name, shape), tensor in zip(spec.inputs.items(), flatten(spec.arguments), strict=True):
         model.graph.input.append(helper.make_tensor_value_info(name, _ONNX_TYPES[tensor.dtype], shape))
         if name in DEFAULTED_INPUTS:
             model.graph.initializer.append(numpy_helper.from_array(tensor.numpy(), name))

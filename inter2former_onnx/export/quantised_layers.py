@@ -5,12 +5,46 @@ No module uses these: a model is trained and kept in float32, and becomes 8 bits
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from ..models.weights import NormWeights
+
 STEPS = 255  # of a row's range
 NO_RANGE = 1e-30  # rows that span less become zeros
+
+
+class QuantWeights(NamedTuple):
+    """A linear layer of 8-bit integers.
+
+    Attributes:
+        weight: int8 [P, C].
+        scale, bias: [P], of each output channel.
+    """
+
+    weight: Tensor
+    scale: Tensor
+    bias: Tensor
+
+
+class QuantMlpWeights(NamedTuple):
+    """Two linear layers of 8-bit integers with an activation between, C to H channels and back; see QuantWeights."""
+
+    weight1: Tensor
+    scale1: Tensor
+    bias1: Tensor
+    weight2: Tensor
+    scale2: Tensor
+    bias2: Tensor
+
+    @property
+    def layers(self) -> tuple[QuantWeights, QuantWeights]:
+        """The first and the second layer."""
+        first = QuantWeights(self.weight1, self.scale1, self.bias1)
+        return first, QuantWeights(self.weight2, self.scale2, self.bias2)
 
 
 def quantise_rows(x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -45,46 +79,34 @@ def quantise_weight(weight: Tensor) -> tuple[Tensor, Tensor]:
     return torch.round(weight / scale[:, None]).to(torch.int8), scale
 
 
-def quant_linear(x: Tensor, weight: Tensor, scale: Tensor, bias: Tensor) -> Tensor:
+def quant_linear(x: Tensor, weights: QuantWeights) -> Tensor:
     """Compute x (scale * weight)^T + bias with the rows of x rounded.
 
     Args:
         x: [N, C].
-        weight: int8 [P, C].
-        scale, bias: [P].
+        weights: C to P channels.
 
     Returns:
         [N, P]
     """
+    weight, scale, bias = weights
     q, row_scale, zero = quantise_rows(x)
     products = q.double() @ weight.double().T  # exact
     return (products.float() - zero * weight.float().sum(1)) * (row_scale * scale) + bias
 
 
-def quant_norm_projection(
-    x: Tensor, norm_weight: Tensor, norm_bias: Tensor, weight: Tensor, scale: Tensor, bias: Tensor, epsilon: float
-) -> Tensor:
-    """Run LayerNorm, then `quant_linear`. x: [N, C], weight: int8 [P, C] -> [N, P]."""
-    return quant_linear(F.layer_norm(x, x.shape[-1:], norm_weight, norm_bias, epsilon), weight, scale, bias)
+def quant_norm_projection(x: Tensor, norm: NormWeights, weights: QuantWeights, epsilon: float) -> Tensor:
+    """Run LayerNorm, then `quant_linear`. x: [N, C] -> [N, P]."""
+    return quant_linear(F.layer_norm(x, x.shape[-1:], norm.weight, norm.bias, epsilon), weights)
 
 
-def quant_residual_projection(x: Tensor, residual: Tensor, weight: Tensor, scale: Tensor, bias: Tensor) -> Tensor:
-    """Add `quant_linear` of x to a residual. x: [N, C], weight: int8 [P, C] -> [N, P]."""
-    return residual + quant_linear(x, weight, scale, bias)
+def quant_residual_projection(x: Tensor, residual: Tensor, weights: QuantWeights) -> Tensor:
+    """Add `quant_linear` of x to a residual. x: [N, C] -> [N, P]."""
+    return residual + quant_linear(x, weights)
 
 
-def quant_norm_mlp(
-    x: Tensor,
-    norm_weight: Tensor,
-    norm_bias: Tensor,
-    weight1: Tensor,
-    scale1: Tensor,
-    bias1: Tensor,
-    weight2: Tensor,
-    scale2: Tensor,
-    bias2: Tensor,
-    epsilon: float,
-) -> Tensor:
-    """Compute x + quant_linear(GELU(quant_linear(LayerNorm(x)))). x: [N, C], weights int8 [H, C], [C, H] -> [N, C]."""
-    normal = F.layer_norm(x, x.shape[-1:], norm_weight, norm_bias, epsilon)
-    return x + quant_linear(F.gelu(quant_linear(normal, weight1, scale1, bias1)), weight2, scale2, bias2)
+def quant_norm_mlp(x: Tensor, norm: NormWeights, weights: QuantMlpWeights, epsilon: float) -> Tensor:
+    """Compute x + quant_linear(GELU(quant_linear(LayerNorm(x)))). x: [N, C] -> the same shape."""
+    first, second = weights.layers
+    normal = F.layer_norm(x, x.shape[-1:], norm.weight, norm.bias, epsilon)
+    return x + quant_linear(F.gelu(quant_linear(normal, first)), second)

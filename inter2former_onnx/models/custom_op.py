@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -12,7 +13,7 @@ from ..custom_ops import DOMAIN, VERSION
 
 def emit(
     name: str,
-    inputs: Sequence[Tensor],
+    inputs: Sequence[Any],
     dtypes: Sequence[torch.dtype],
     shapes: Sequence[Sequence[int | torch.SymInt]],
     **attributes: int | float,
@@ -21,7 +22,7 @@ def emit(
 
     Args:
         name: the op's name in the domain.
-        inputs: its inputs, in order.
+        inputs: its inputs, tensors and groups of them (see `weights`), in the order of its definition.
         dtypes, shapes: type and shape of each output.
         attributes: its attributes.
 
@@ -29,9 +30,18 @@ def emit(
         Placeholders of the outputs, for the tracing to go on with.
     """
     outputs = torch.onnx.ops.symbolic_multi_out(
-        f"{DOMAIN}::{name}", inputs, dict(attributes), dtypes=dtypes, shapes=shapes, version=VERSION
+        f"{DOMAIN}::{name}", tuple(flatten(inputs)), dict(attributes), dtypes=dtypes, shapes=shapes, version=VERSION
     )
     return tuple(outputs)
+
+
+def flatten(group: Iterable[Any]) -> Iterator[Tensor]:
+    """Lay out the tensors of a group, those of the groups in it in their places."""
+    for entry in group:
+        if isinstance(entry, Tensor):
+            yield entry
+        else:
+            yield from flatten(entry)
 
 
 def exporting() -> bool:

@@ -10,28 +10,32 @@ from torch import Tensor, nn
 
 from .boundary_attention import boundary_attention, unclicked_attention
 from .boundary_tokens import boundary_gather, boundary_scatter
-from .bsq_attention import BSQAttention, bsq_attention
+from .bsq_attention import BSQAttention, BSQWeights, bsq_attention
 from .configuration import NeckConfig
 from .custom_op import emit, exporting
 from .dynamic_prompt_embedding import add_prompt
 from .hybrid_mixture_of_experts import HybridMixtureOfExperts
 from .projections import norm_projection
 from .rotary import POSITION_RATIO, rotary_frequencies
+from .weights import LinearWeights, NormWeights
+
+
+class AttentionWeights(NamedTuple):
+    """What `hybrid_attention` needs beside the tokens.
+
+    Attributes:
+        freqs: [D / heads / 4] rotary frequencies times the position ratio.
+        bsq: of the buckets.
+        proj: of the output projection, D to C channels.
+    """
+
+    freqs: Tensor
+    bsq: BSQWeights
+    proj: LinearWeights
 
 
 def hybrid_attention(
-    x: Tensor,
-    qkv: Tensor,
-    boundary: Tensor,
-    other: Tensor,
-    grid: Tensor,
-    freqs: Tensor,
-    code_weight: Tensor,
-    code_bias: Tensor,
-    codebook: Tensor,
-    proj_weight: Tensor,
-    proj_bias: Tensor,
-    num_heads: int,
+    x: Tensor, qkv: Tensor, boundary: Tensor, other: Tensor, grid: Tensor, weights: AttentionWeights, num_heads: int
 ) -> Tensor:
     """Run both routes of attention, the output projection and the residual.
 
@@ -40,41 +44,67 @@ def hybrid_attention(
         qkv: [N, 3D], the columns of q, k and v side by side.
         boundary, other: int64 [Nb], [No] token indices.
         grid: int64 [2], rows and columns.
-        freqs: [D / num_heads / 4] rotary frequencies times the position ratio.
-        code_weight, code_bias, codebook: see `bsq_attention`.
-        proj_weight, proj_bias: [C, D], [C] output projection.
+        weights: of the block.
         num_heads: heads of D.
 
     Returns:
         [N, C]
     """
     if exporting():
-        inputs = (x, qkv, boundary, other, grid, freqs, code_weight, code_bias, codebook, proj_weight, proj_bias)
+        inputs = (x, qkv, boundary, other, grid, weights)
         return emit("HybridAttention", inputs, [x.dtype], [x.shape], num_heads=num_heads)[0]
     q, k, v = qkv.chunk(3, dim=1)
     q_boundary, q_other = boundary_gather(q, boundary, other)
-    out_boundary = boundary_attention(q_boundary, k, v, boundary, grid, freqs, num_heads)
-    out_other = bsq_attention(q_other, k, v, code_weight, code_bias, codebook, num_heads)
-    return x + F.linear(boundary_scatter(out_boundary, out_other, boundary, other), proj_weight, proj_bias)
+    out_boundary = boundary_attention(q_boundary, k, v, boundary, grid, weights.freqs, num_heads)
+    out_other = bsq_attention(q_other, k, v, weights.bsq, num_heads)
+    out = boundary_scatter(out_boundary, out_other, boundary, other)
+    return x + F.linear(out, weights.proj.weight, weights.proj.bias)
 
 
 class UnclickedBlock(NamedTuple):
     """What the first block makes of an image that nobody has clicked on; every click finds most of it unchanged.
 
-    The unclicked label map is the one on which everything is unknown. In bundles, and in the ops' PyTorch forms,
-    the tensors that belong to it are called `first_qkv`, `first_attention` and `first_lse`.
+    The unclicked label map is the one on which everything is unknown. In bundles the tensors are called as here.
 
     Attributes:
         background_qkv: [N, 3D] q, k and v of every token with the background's prompt.
-        qkv: [N, 3D] q, k and v of every token under the unclicked map.
-        attention: [N, D] boundary attention of every token under the unclicked map.
-        lse: [N, heads] the logarithm of the sum of exponentials that `attention` was divided by.
+        first_qkv: [N, 3D] q, k and v of every token under the unclicked map.
+        first_attention: [N, D] boundary attention of every token under the unclicked map.
+        first_lse: [N, heads] the logarithm of the sum of exponentials that `first_attention` was divided by.
     """
 
     background_qkv: Tensor
-    qkv: Tensor
-    attention: Tensor
-    lse: Tensor
+    first_qkv: Tensor
+    first_attention: Tensor
+    first_lse: Tensor
+
+
+class KnownProjection(NamedTuple):
+    """What is known of the result of `prompt_projection` before a click.
+
+    Attributes:
+        background_qkv, first_qkv: see UnclickedBlock; the result for the tokens outside the region, and for those
+            inside it that are not in `changed`.
+        changed: int64 [n], ascending, the tokens whose prompt is not the unclicked map's.
+    """
+
+    background_qkv: Tensor
+    first_qkv: Tensor
+    changed: Tensor
+
+
+class KnownAttention(NamedTuple):
+    """What is known of the result of `prompted_attention` before a click.
+
+    Attributes:
+        first_qkv, first_attention, first_lse: see UnclickedBlock.
+        changed: int64 [n], ascending; outside it, qkv is first_qkv.
+    """
+
+    first_qkv: Tensor
+    first_attention: Tensor
+    first_lse: Tensor
+    changed: Tensor
 
 
 def prompt_projection(
@@ -82,41 +112,29 @@ def prompt_projection(
     prompt: Tensor,
     offset: Tensor,
     background: Tensor,
-    norm_weight: Tensor,
-    norm_bias: Tensor,
-    weight: Tensor,
-    bias: Tensor,
-    background_qkv: Tensor,
-    first_qkv: Tensor,
-    changed: Tensor,
+    norm: NormWeights,
+    weights: LinearWeights,
+    known: KnownProjection,
     epsilon: float,
 ) -> tuple[Tensor, Tensor]:
     """Let the prompt join the image embedding, then LayerNorm and a linear layer.
 
     Args:
         embed, prompt, offset, background: see `add_prompt`.
-        norm_weight, norm_bias, weight, bias, epsilon: see `norm_projection`.
-        background_qkv, first_qkv: see UnclickedBlock; what the result is known to be for the tokens outside the region,
-            and for those inside it that are not in `changed`. This form has no use for them.
-        changed: int64 [n], ascending, the tokens whose prompt is not the unclicked map's.
+        norm, weights, epsilon: see `norm_projection`.
+        known: of the result. This form has no use for it.
 
     Returns:
         [N, C] tokens and [N, P], the linear layer's.
     """
     if exporting():
         n, c = embed.shape[0] * embed.shape[1], embed.shape[2]
-        inputs = (embed, prompt, offset, background, norm_weight, norm_bias, weight, bias)
-        known = (background_qkv, first_qkv, changed)
-        x, qkv = emit(
-            "PromptProjection",
-            (*inputs, *known),
-            [embed.dtype, embed.dtype],
-            [(n, c), (n, weight.shape[0])],
-            epsilon=epsilon,
-        )
+        inputs = (embed, prompt, offset, background, norm, weights, known)
+        shapes = [(n, c), (n, weights.weight.shape[0])]
+        x, qkv = emit("PromptProjection", inputs, [embed.dtype, embed.dtype], shapes, epsilon=epsilon)
         return x, qkv
     x = add_prompt(embed, prompt, offset, background)
-    return x, norm_projection(x, norm_weight, norm_bias, weight, bias, epsilon)
+    return x, norm_projection(x, norm, weights, epsilon)
 
 
 def prompted_attention(
@@ -125,33 +143,23 @@ def prompted_attention(
     boundary: Tensor,
     other: Tensor,
     grid: Tensor,
-    freqs: Tensor,
-    code_weight: Tensor,
-    code_bias: Tensor,
-    codebook: Tensor,
-    proj_weight: Tensor,
-    proj_bias: Tensor,
-    first_qkv: Tensor,
-    first_attention: Tensor,
-    first_lse: Tensor,
-    changed: Tensor,
+    weights: AttentionWeights,
+    known: KnownAttention,
     num_heads: int,
 ) -> Tensor:
     """Run `hybrid_attention` of the first block, most of which may have been done when the image was encoded.
 
     Args:
-        x ... proj_bias, num_heads: see `hybrid_attention`.
-        first_qkv, first_attention, first_lse: see UnclickedBlock. This form has no use for them.
-        changed: int64 [n], ascending; outside it, qkv is first_qkv.
+        x, qkv, boundary, other, grid, weights, num_heads: see `hybrid_attention`.
+        known: of the result. This form has no use for it.
 
     Returns:
         [N, C]
     """
-    inputs = (x, qkv, boundary, other, grid, freqs, code_weight, code_bias, codebook, proj_weight, proj_bias)
     if exporting():
-        known = (first_qkv, first_attention, first_lse, changed)
-        return emit("PromptedAttention", (*inputs, *known), [x.dtype], [x.shape], num_heads=num_heads)[0]
-    return hybrid_attention(*inputs, num_heads)
+        inputs = (x, qkv, boundary, other, grid, weights, known)
+        return emit("PromptedAttention", inputs, [x.dtype], [x.shape], num_heads=num_heads)[0]
+    return hybrid_attention(x, qkv, boundary, other, grid, weights, num_heads)
 
 
 class DynamicHybridAttention(nn.Module):
@@ -183,9 +191,9 @@ class DynamicHybridAttention(nn.Module):
         Returns:
             [N, C]
         """
-        norm = self.norm1
-        qkv = norm_projection(x, norm.weight, norm.bias, self.qkv_proj.weight, self.qkv_proj.bias, norm.eps)
-        x = hybrid_attention(x, qkv, boundary, other, grid, self.freqs, *self._attention_weights(), self.num_heads)
+        norm, linear = self.norm1, self.qkv_proj
+        qkv = norm_projection(x, NormWeights.of(norm), LinearWeights.of(linear), norm.eps)
+        x = hybrid_attention(x, qkv, boundary, other, grid, self._attention_weights(), self.num_heads)
         return self.ffn(x, boundary, self.norm2)
 
     def unclicked(self, embed: Tensor, prompt: Tensor, background: Tensor) -> UnclickedBlock:
@@ -200,11 +208,12 @@ class DynamicHybridAttention(nn.Module):
             Its fields are [h * w, ...].
         """
         norm, linear = self.norm1, self.qkv_proj
-        weights = (norm.weight, norm.bias, linear.weight, linear.bias, norm.eps)
-        background_qkv = norm_projection((embed + background).flatten(0, 1), *weights)
-        qkv = norm_projection((embed + prompt).flatten(0, 1), *weights)
+        norm_weights, weights = NormWeights.of(norm), LinearWeights.of(linear)
+        background_qkv = norm_projection((embed + background).flatten(0, 1), norm_weights, weights, norm.eps)
+        qkv = norm_projection((embed + prompt).flatten(0, 1), norm_weights, weights, norm.eps)
         grid = torch.cat([torch.tensor([embed.shape[0]]), torch.tensor([embed.shape[1]])])
-        return UnclickedBlock(background_qkv, qkv, *unclicked_attention(qkv, grid, self.freqs, self.num_heads))
+        attention, lse = unclicked_attention(qkv, grid, self.freqs, self.num_heads)
+        return UnclickedBlock(background_qkv, qkv, attention, lse)
 
     def forward_prompted(
         self,
@@ -230,13 +239,12 @@ class DynamicHybridAttention(nn.Module):
             [N, C]
         """
         norm, linear = self.norm1, self.qkv_proj
-        weights = (norm.weight, norm.bias, linear.weight, linear.bias)
-        known = (unclicked.background_qkv, unclicked.qkv, changed)
-        x, qkv = prompt_projection(embed, prompt, offset, background, *weights, *known, norm.eps)
-        routed = (x, qkv, boundary, other, grid, self.freqs, *self._attention_weights())
-        x = prompted_attention(*routed, *unclicked[1:], changed, self.num_heads)
+        weights = (NormWeights.of(norm), LinearWeights.of(linear))
+        projected = KnownProjection(unclicked.background_qkv, unclicked.first_qkv, changed)
+        x, qkv = prompt_projection(embed, prompt, offset, background, *weights, projected, norm.eps)
+        known = KnownAttention(unclicked.first_qkv, unclicked.first_attention, unclicked.first_lse, changed)
+        x = prompted_attention(x, qkv, boundary, other, grid, self._attention_weights(), known, self.num_heads)
         return self.ffn(x, boundary, self.norm2)
 
-    def _attention_weights(self) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
-        bsq, proj = self.bsq_attn, self.o_proj
-        return bsq.code_proj.weight, bsq.code_proj.bias, bsq.codebook, proj.weight, proj.bias
+    def _attention_weights(self) -> AttentionWeights:
+        return AttentionWeights(self.freqs, self.bsq_attn.weights, LinearWeights.of(self.o_proj))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -10,36 +11,45 @@ from torch import Tensor, nn
 
 from .configuration import DecodeHeadConfig
 from .custom_op import emit, exporting
+from .weights import FourLayerWeights, LinearWeights, NormWeights
 
 OUTSIDE_LOGIT = -100.0
 Box = tuple[int, int, int, int]
 
 
-def localise(
-    x: Tensor,
-    grid: Tensor,
-    w0: Tensor,
-    b0: Tensor,
-    w1: Tensor,
-    b1: Tensor,
-    w2: Tensor,
-    b2: Tensor,
-    w3: Tensor,
-    b3: Tensor,
-) -> Tensor:
+class EdgeTerms(NamedTuple):
+    """What an edge map adds to one level's output, for any crop along the borders of tokens of s pixels (stride).
+
+    In bundles the tensors are called as here, with the level's number behind.
+
+    Attributes:
+        edge: [H, W, Co] the edge term of the whole map.
+        edge_rows: [2, h, W, Co] what it holds for each row of tokens from the line above it, and from that below.
+        edge_columns: [2, H, w, Co] for each column of tokens from the line to its left, and from that to its right.
+        edge_corners: [2, 2, h, w, Co] for each token from the pixels beyond its corners, top or bottom, left or right.
+    """
+
+    edge: Tensor
+    edge_rows: Tensor
+    edge_columns: Tensor
+    edge_corners: Tensor
+
+
+def localise(x: Tensor, grid: Tensor, weights: FourLayerWeights) -> Tensor:
     """Ask every token whether the object is in it: linear layers with SiLU between.
 
     Args:
         x: [N, C] tokens.
         grid: int64 [2], rows and columns.
-        w0, b0, ..., w3, b3: [C1, C], [C1], ..., [1, C3], [1].
+        weights: of the linear layers, C to C1, C2, C3 and 1 channels.
 
     Returns:
         [h, w] logits of "the object is in this token".
     """
-    for weight, bias in ((w0, b0), (w1, b1), (w2, b2)):
+    *inner, last = weights.layers
+    for weight, bias in inner:
         x = F.silu(F.linear(x, weight, bias))
-    return F.linear(x, w3, b3).view(int(grid[0]), int(grid[1]))
+    return F.linear(x, last.weight, last.bias).view(int(grid[0]), int(grid[1]))
 
 
 def local_box(localisation: Tensor, threshold: Tensor) -> Tensor:
@@ -80,7 +90,7 @@ def crop_tokens(x: Tensor, grid: Tensor, box: Tensor) -> Tensor:
     return x.unflatten(0, grid.tolist())[top:bottom, left:right]
 
 
-def edge_terms(edge: Tensor, weight: Tensor, bias: Tensor, stride: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+def edge_terms(edge: Tensor, conv: LinearWeights, stride: int) -> EdgeTerms:
     """Compute what an edge map adds to one level's output, for any crop along token borders.
 
     conv3x3(bicubic2x(x) + edge) is conv3x3(bicubic2x(x)) + conv3x3(edge), and the second term does not depend on
@@ -89,13 +99,13 @@ def edge_terms(edge: Tensor, weight: Tensor, bias: Tensor, stride: int) -> tuple
 
     Args:
         edge: [Ci, H, W] edge map at the level's output size.
-        weight, bias: [Co, Ci, 3, 3], [Co] of the level's convolution.
+        conv: of the level's convolution, [Co, Ci, 3, 3] and [Co].
         stride: output pixels per token side.
 
     Returns:
-        terms [H, W, Co], rows [2, h, W, Co] (from above, from below), columns [2, H, w, Co] (from the left, from the
-        right) and corners [2, 2, h, w, Co] (top or bottom, left or right).
+        The terms, for tokens of that side.
     """
+    weight, bias = conv
     padded = F.pad(edge, (1, 1, 1, 1))[None]
     last = stride + 1  # in the padded map, the line just after the first token; the line before it is 0
     terms = F.conv2d(padded, weight, bias)
@@ -110,22 +120,23 @@ def edge_terms(edge: Tensor, weight: Tensor, bias: Tensor, stride: int) -> tuple
     ]
     rows, columns = torch.cat([above, below]), torch.cat([before, after])
     corner = torch.cat(corners).unflatten(0, (2, 2))
-    return terms[0].movedim(0, -1), rows.movedim(1, -1), columns.movedim(1, -1), corner.movedim(2, -1)
+    return EdgeTerms(terms[0].movedim(0, -1), rows.movedim(1, -1), columns.movedim(1, -1), corner.movedim(2, -1))
 
 
-def crop_edge_term(terms: Tensor, rows: Tensor, columns: Tensor, corners: Tensor, box: Sequence[int]) -> Tensor:
+def crop_edge_term(terms: EdgeTerms, box: Sequence[int]) -> Tensor:
     """Take the edge term of a box out of `edge_terms`, as if the edge map were zero beside the box.
 
     Args:
-        terms, rows, columns, corners: see `edge_terms`, of stride s.
+        terms: of stride s.
         box: left, top, right, bottom in tokens.
 
     Returns:
         [s (b - t), s (r - l), Co]
     """
     left, top, right, bottom = box
-    s = terms.shape[0] // corners.shape[2]
-    out = terms[s * top : s * bottom, s * left : s * right].clone()
+    edge, rows, columns, corners = terms
+    s = edge.shape[0] // corners.shape[2]
+    out = edge[s * top : s * bottom, s * left : s * right].clone()
     out[0] -= rows[0, top, s * left : s * right]
     out[-1] -= rows[1, bottom - 1, s * left : s * right]
     out[:, 0] -= columns[0, s * top : s * bottom, left]
@@ -140,12 +151,8 @@ def crop_edge_term(terms: Tensor, rows: Tensor, columns: Tensor, corners: Tensor
 def local_upsample_2x(
     x: Tensor,
     box: Tensor,
-    edge: Tensor,
-    edge_rows: Tensor,
-    edge_columns: Tensor,
-    edge_corners: Tensor,
-    norm_weight: Tensor,
-    norm_bias: Tensor,
+    terms: EdgeTerms,
+    norm: NormWeights,
     weight: Tensor,
     activation: int,
     epsilon: float,
@@ -155,9 +162,9 @@ def local_upsample_2x(
     Args:
         x: [h', w', Ci].
         box: int64 [4], the crop in tokens (l, t, r, b).
-        edge, edge_rows, edge_columns, edge_corners: see `edge_terms`.
-        norm_weight, norm_bias: [Ci].
-        weight: [Co, Ci, 3, 3].
+        terms: of the level's edge map.
+        norm: of the GroupNorm, [Ci].
+        weight: [Co, Ci, 3, 3], of the convolution, whose bias is in the edge terms.
         activation: 1 for SiLU, 0 for none.
         epsilon: of the GroupNorm.
 
@@ -165,12 +172,12 @@ def local_upsample_2x(
         [2h', 2w', Co]
     """
     if exporting():
-        inputs = (x, box, edge, edge_rows, edge_columns, edge_corners, norm_weight, norm_bias, weight)
+        inputs = (x, box, terms, norm, weight)
         shape = (2 * x.shape[0], 2 * x.shape[1], weight.shape[0])
         return emit("LocalUpsample2x", inputs, [x.dtype], [shape], activation=activation, epsilon=epsilon)[0]
-    normalised = F.group_norm(x.permute(2, 0, 1)[None], 1, norm_weight, norm_bias, epsilon)
+    normalised = F.group_norm(x.permute(2, 0, 1)[None], 1, norm.weight, norm.bias, epsilon)
     out = F.conv2d(bicubic_2x(normalised), weight, padding=1)[0].permute(1, 2, 0)
-    out = out + crop_edge_term(edge, edge_rows, edge_columns, edge_corners, box.tolist())
+    out = out + crop_edge_term(terms, box.tolist())
     return F.silu(out) if activation else out
 
 
@@ -226,12 +233,12 @@ class DynamicLocalUpsampling(nn.Module):
 
     def localise(self, x: Tensor, grid: Tensor) -> Tensor:
         """Compute the localisation logits: [N, C] tokens, int64 [2] (rows, columns) -> [h, w]."""
-        layers = [layer for layer in self.mlp if isinstance(layer, nn.Conv2d)]
-        weights = [tensor for layer in layers for tensor in (layer.weight.flatten(1), layer.bias) if tensor is not None]
+        layers = [LinearWeights.of(layer) for layer in self.mlp if isinstance(layer, nn.Conv2d)]
+        weights = FourLayerWeights.of([LinearWeights(layer.weight.flatten(1), layer.bias) for layer in layers])
         if exporting():
             shape = (x.shape[0],)  # rows x columns; the exporter cannot know how it splits
-            return emit("Localise", (x, grid, *weights), [x.dtype], [shape])[0]
-        return localise(x, grid, *weights)
+            return emit("Localise", (x, grid, weights), [x.dtype], [shape])[0]
+        return localise(x, grid, weights)
 
     def forward(self, x: Tensor, edges: Sequence[Tensor], dense: bool = False) -> tuple[Tensor, Box]:
         """Draw the mask inside the localised box.

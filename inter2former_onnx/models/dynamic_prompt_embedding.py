@@ -12,6 +12,7 @@ from ..runtime.geometry import PATCH_SIZE
 from ..runtime.labels import NUM_LABELS, POSSIBLE_BACKGROUND, UNKNOWN
 from .configuration import NeckConfig
 from .custom_op import emit, exporting
+from .weights import FourLayerWeights, LinearWeights
 
 # Wide enough that the centre token's receptive field, 31 x 31 pixels, sees nothing of the border.
 CONSTANT_MAP_SIZE = 3 * PATCH_SIZE
@@ -41,30 +42,19 @@ def region_of_interest(labels: Tensor) -> tuple[int, int, int, int]:
     return left, top, right, bottom
 
 
-def prompt_embed(
-    labels: Tensor,
-    ref_embeds: Tensor,
-    w0: Tensor,
-    b0: Tensor,
-    w1: Tensor,
-    b1: Tensor,
-    w2: Tensor,
-    b2: Tensor,
-    w3: Tensor,
-    b3: Tensor,
-) -> Tensor:
+def prompt_embed(labels: Tensor, ref_embeds: Tensor, weights: FourLayerWeights) -> Tensor:
     """Embed the labels and run four 3 x 3 stride-2 convolutions, each with ReLU.
 
     Args:
         labels: uint8 [H, W], values 0..4, H and W multiples of 16.
         ref_embeds: [5, 5], a row per label.
-        w0, b0, ..., w3, b3: the convolutions, [Co, Ci, 3, 3] and [Co].
+        weights: of the convolutions, [Co, Ci, 3, 3] and [Co].
 
     Returns:
         [H / 16, W / 16, C]
     """
     x = F.embedding(labels.to(torch.int64), ref_embeds).permute(2, 0, 1)[None]
-    for weight, bias in ((w0, b0), (w1, b1), (w2, b2), (w3, b3)):
+    for weight, bias in weights.layers:
         x = F.relu(F.conv2d(x, weight, bias, stride=2, padding=1))
     return x[0].permute(1, 2, 0)
 
@@ -109,12 +99,12 @@ class DynamicPromptEmbedding(nn.Module):
     def embed_labels(self, labels: Tensor) -> Tensor:
         """Compute the prompt of a map of labels: uint8 [H, W] -> [H / 16, W / 16, C]."""
         convolutions = [layer for layer in self.ref_conv.stem if isinstance(layer, nn.Conv2d)]
-        weights = [tensor for conv in convolutions for tensor in (conv.weight, conv.bias) if tensor is not None]
+        weights = FourLayerWeights.of([LinearWeights.of(conv) for conv in convolutions])
         if exporting():
             height, width = labels.shape
             shape = (height // PATCH_SIZE, width // PATCH_SIZE, convolutions[-1].out_channels)
-            return emit("PromptEmbed", (labels, self.ref_embeds.weight, *weights), [torch.float32], [shape])[0]
-        return prompt_embed(labels, self.ref_embeds.weight, *weights)
+            return emit("PromptEmbed", (labels, self.ref_embeds.weight, weights), [torch.float32], [shape])[0]
+        return prompt_embed(labels, self.ref_embeds.weight, weights)
 
     def unclicked_prompt(self, height: int, width: int) -> Tensor:
         """Compute the prompt of the unclicked map, everything unknown: pixels -> [height / 16, width / 16, C]."""

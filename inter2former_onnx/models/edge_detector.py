@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -11,9 +11,49 @@ from torch import Tensor, nn
 
 from .configuration import EdgeDetectorConfig
 from .custom_op import emit, exporting
+from .dynamic_local_upsampling import EdgeTerms
+from .weights import LinearWeights, NormWeights
 
 THRESHOLD = 2.0
 SECTOR = 45.0  # degrees per direction
+
+
+class CannyFilters(NamedTuple):
+    """The convolutions that the hand-made channels come from, see Canny.
+
+    Attributes:
+        gaussian_h, gaussian_v: [1, 1, 1, 5], [1, 1, 5, 1].
+        sobel_h, sobel_v: [1, 1, 3, 3].
+        directions: [8, 1, 3, 3].
+    """
+
+    gaussian_h: Tensor
+    gaussian_v: Tensor
+    sobel_h: Tensor
+    sobel_v: Tensor
+    directions: Tensor
+
+
+class TapWeights(NamedTuple):
+    """The taps of a 3 x 3 convolution of a linear map, see `fold_lateral`.
+
+    Attributes:
+        weight, tap_bias: [9, O, C], [9, O], each tap times the linear map.
+        bias: [O], of the convolution.
+    """
+
+    weight: Tensor
+    tap_bias: Tensor
+    bias: Tensor
+
+
+class ResidualBlockWeights(NamedTuple):
+    """What a `residual_conv_block` of C channels holds."""
+
+    norm1: NormWeights
+    conv1: LinearWeights
+    norm2: NormWeights
+    conv2: LinearWeights
 
 
 def _fixed(weight: Tensor) -> nn.Conv2d:
@@ -38,50 +78,39 @@ def _directions() -> Tensor:
     return weight
 
 
-def canny_edges(
-    image: Tensor,
-    mean: Tensor,
-    std: Tensor,
-    gaussian_h: Tensor,
-    gaussian_v: Tensor,
-    sobel_h: Tensor,
-    sobel_v: Tensor,
-    directions: Tensor,
-) -> Tensor:
+def canny_edges(image: Tensor, mean: Tensor, std: Tensor, filters: CannyFilters) -> Tensor:
     """Compute gradient magnitude, orientation and thinned edges of a normalised image, each of unit L2 norm.
 
     Args:
         image: [3, H, W], normalised with `mean` and `std`, [3].
-        gaussian_h, gaussian_v, sobel_h, sobel_v, directions: weights of the filters, see Canny.
+        filters: of Canny.
 
     Returns:
         [H, W, 5], see `_canny_edges`.
     """
-    filters = (gaussian_h, gaussian_v, sobel_h, sobel_v, directions)
     if exporting():
         shape = (image.shape[1], image.shape[2], 5)
-        return emit("CannyEdges", (image, mean, std, *filters), [image.dtype], [shape])[0]
+        return emit("CannyEdges", (image, mean, std, filters), [image.dtype], [shape])[0]
     seen = torch.clamp((image * std[:, None, None] + mean[:, None, None]) / 255.0, 0.0, 1.0)
     return _canny_edges(seen[None], filters)[0].permute(1, 2, 0)
 
 
-def _canny_edges(image: Tensor, filters: Sequence[Tensor]) -> Tensor:
+def _canny_edges(image: Tensor, filters: CannyFilters) -> Tensor:
     """Compute the channels: [batch, 3, H, W] in [0, 1] -> [batch, 5, H, W], each of unit L2 norm.
 
     They are: gradient magnitude, orientation in degrees, thinned magnitude, and the last and first of these with
     values below the threshold set to zero.
     """
-    gaussian_h, gaussian_v, sobel_h, sobel_v, directions = filters
     batch, channels, height, width = image.shape
     x = image.reshape(batch * channels, 1, height, width)  # every colour channel by itself
-    x = F.conv2d(x, gaussian_h, padding=(0, 2))
-    x = F.conv2d(x, gaussian_v, padding=(2, 0))
-    gx = F.conv2d(x, sobel_h, padding=1).view(batch, channels, height, width)
-    gy = F.conv2d(x, sobel_v, padding=1).view(batch, channels, height, width)
+    x = F.conv2d(x, filters.gaussian_h, padding=(0, 2))
+    x = F.conv2d(x, filters.gaussian_v, padding=(2, 0))
+    gx = F.conv2d(x, filters.sobel_h, padding=1).view(batch, channels, height, width)
+    gy = F.conv2d(x, filters.sobel_v, padding=1).view(batch, channels, height, width)
     magnitude = torch.sqrt(gx**2 + gy**2).sum(1, keepdim=True)
     orientation = torch.atan2(gy.sum(1, keepdim=True), gx.sum(1, keepdim=True)) * (180.0 / math.pi) + 180.0
     orientation = torch.round(orientation / SECTOR) * SECTOR
-    differences = F.conv2d(magnitude, directions, padding=1)
+    differences = F.conv2d(magnitude, filters.directions, padding=1)
     direction = (orientation / SECTOR).to(torch.int64) % 8
     ahead = differences.gather(1, direction)
     behind = differences.gather(1, (direction + 4) % 8)
@@ -94,12 +123,12 @@ def _canny_edges(image: Tensor, filters: Sequence[Tensor]) -> Tensor:
     return edges / torch.clamp(norm, min=1e-12)
 
 
-def conv3x3(x: Tensor, weight: Tensor, bias: Tensor, stride: int) -> Tensor:
+def conv3x3(x: Tensor, weights: LinearWeights, stride: int) -> Tensor:
     """Run a 3 x 3 convolution with zero padding.
 
     Args:
         x: [H, W, Ci].
-        weight, bias: [Co, Ci, 3, 3], [Co].
+        weights: [Co, Ci, 3, 3] and [Co].
         stride: 1 or 2.
 
     Returns:
@@ -107,33 +136,29 @@ def conv3x3(x: Tensor, weight: Tensor, bias: Tensor, stride: int) -> Tensor:
     """
     if exporting():
         height, width = ((size + stride - 1) // stride for size in x.shape[:2])
-        return emit("Conv3x3", (x, weight, bias), [x.dtype], [(height, width, weight.shape[0])], stride=stride)[0]
-    return F.conv2d(x.permute(2, 0, 1)[None], weight, bias, stride, padding=1)[0].permute(1, 2, 0)
+        shape = (height, width, weights.weight.shape[0])
+        return emit("Conv3x3", (x, weights), [x.dtype], [shape], stride=stride)[0]
+    planes = x.permute(2, 0, 1)[None]
+    return F.conv2d(planes, weights.weight, weights.bias, stride, padding=1)[0].permute(1, 2, 0)
 
 
-def edge_taps(
-    x: Tensor, weight: Tensor, tap_bias: Tensor, bias: Tensor, stride: int
-) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+def edge_taps(x: Tensor, weights: TapWeights, stride: int) -> EdgeTerms:
     """Run a 3 x 3 convolution of a linear map of x, kept in parts as `edge_terms` does (docs/model.md 10).
 
     Args:
         x: [H, W, C].
-        weight, tap_bias: [9, O, C], [9, O], each tap of the convolution times the linear map, see `fold_lateral`.
-        bias: [O], of the convolution.
+        weights: of the convolution and the linear map.
         stride: pixels per token side.
 
     Returns:
-        terms [H, W, O], rows [2, h, W, O], columns [2, H, w, O] and corners [2, 2, h, w, O], see `edge_terms`.
+        The terms of O channels, for tokens of that side.
     """
-    height, width, outs = x.shape[0], x.shape[1], weight.shape[1]
+    height, width, outs = x.shape[0], x.shape[1], weights.weight.shape[1]
     h, w = height // stride, width // stride
     if exporting():
         shapes = [(height, width, outs), (2, h, width, outs), (2, height, w, outs), (2, 2, h, w, outs)]
-        terms, rows, columns, corners = emit(
-            "EdgeTaps", (x, weight, tap_bias, bias), [x.dtype] * 4, shapes, stride=stride
-        )
-        return terms, rows, columns, corners
-    products = torch.einsum("yxc,toc->tyxo", x, weight) + tap_bias[:, None, None]
+        return EdgeTerms(*emit("EdgeTaps", (x, weights), [x.dtype] * 4, shapes, stride=stride))
+    products = torch.einsum("yxc,toc->tyxo", x, weights.weight) + weights.tap_bias[:, None, None]
     padded = F.pad(products, (0, 0, 1, 1, 1, 1))
     seen = [padded[3 * dy + dx, dy : dy + height, dx : dx + width] for dy in range(3) for dx in range(3)]
     above, below = seen[0] + seen[1] + seen[2], seen[6] + seen[7] + seen[8]
@@ -147,10 +172,11 @@ def edge_taps(
     )
     rows = torch.stack([above[::stride], below[last::stride]])
     columns = torch.stack([before[:, ::stride], after[:, last::stride]])
-    return above + (seen[3] + seen[4] + seen[5]) + below + bias, rows, columns, corners
+    edge = above + (seen[3] + seen[4] + seen[5]) + below + weights.bias
+    return EdgeTerms(edge, rows, columns, corners)
 
 
-def fold_lateral(lateral: nn.Conv2d, conv: nn.Conv2d) -> tuple[Tensor, Tensor]:
+def fold_lateral(lateral: nn.Conv2d, conv: nn.Conv2d) -> TapWeights:
     """Write the taps of a 3 x 3 convolution behind a 1 x 1 convolution as linear maps of what comes in.
 
     Args:
@@ -158,11 +184,11 @@ def fold_lateral(lateral: nn.Conv2d, conv: nn.Conv2d) -> tuple[Tensor, Tensor]:
         conv: the 3 x 3 convolution, C' to O channels.
 
     Returns:
-        weight [9, O, C] and tap_bias [9, O]. A tap outside the map adds neither: its padding is behind the 1 x 1 one.
+        The taps. One outside the map adds neither weight nor tap_bias: its padding is behind the 1 x 1 convolution.
     """
-    assert lateral.bias is not None
+    assert lateral.bias is not None and conv.bias is not None
     taps = conv.weight.flatten(2).permute(2, 0, 1)  # [9, O, C']
-    return taps @ lateral.weight[:, :, 0, 0], taps @ lateral.bias
+    return TapWeights(taps @ lateral.weight[:, :, 0, 0], taps @ lateral.bias, conv.bias)
 
 
 class Canny(nn.Module):
@@ -179,50 +205,43 @@ class Canny(nn.Module):
         self.dirf = _fixed(_directions())
 
     @property
-    def filters(self) -> tuple[Tensor, ...]:
-        """The weights, in the order of `canny_edges`."""
-        return tuple(conv.weight for conv in (self.g_h, self.g_v, self.sobh, self.sobv, self.dirf))
+    def filters(self) -> CannyFilters:
+        """The weights."""
+        return CannyFilters(
+            gaussian_h=self.g_h.weight,
+            gaussian_v=self.g_v.weight,
+            sobel_h=self.sobh.weight,
+            sobel_v=self.sobv.weight,
+            directions=self.dirf.weight,
+        )
 
     def forward(self, image: Tensor) -> Tensor:
         """Compute the channels: [batch, 3, H, W] in [0, 1] -> [batch, 5, H, W], see `_canny_edges`."""
         return _canny_edges(image, self.filters)
 
 
-def residual_conv_block(
-    x: Tensor,
-    norm1_weight: Tensor,
-    norm1_bias: Tensor,
-    conv1_weight: Tensor,
-    conv1_bias: Tensor,
-    norm2_weight: Tensor,
-    norm2_bias: Tensor,
-    conv2_weight: Tensor,
-    conv2_bias: Tensor,
-    epsilon: float,
-) -> Tensor:
+def residual_conv_block(x: Tensor, weights: ResidualBlockWeights, epsilon: float) -> Tensor:
     """Run GroupNorm(1), SiLU and a 3 x 3 convolution, twice, with an identity shortcut.
 
     Args:
         x: [H, W, C].
-        norm1_weight, norm1_bias, norm2_weight, norm2_bias: [C].
-        conv1_weight, conv2_weight: [C, C, 3, 3]; conv1_bias, conv2_bias: [C].
+        weights: of C channels.
         epsilon: of the norms.
 
     Returns:
         [H, W, C]
     """
-    weights = (norm1_weight, norm1_bias, conv1_weight, conv1_bias, norm2_weight, norm2_bias, conv2_weight, conv2_bias)
     if exporting():
-        return emit("ResidualConvBlock", (x, *weights), [x.dtype], [x.shape], epsilon=epsilon)[0]
+        return emit("ResidualConvBlock", (x, weights), [x.dtype], [x.shape], epsilon=epsilon)[0]
     return _residual_conv_block(x.permute(2, 0, 1)[None], weights, epsilon)[0].permute(1, 2, 0)
 
 
-def _residual_conv_block(x: Tensor, weights: Sequence[Tensor], epsilon: float) -> Tensor:
+def _residual_conv_block(x: Tensor, weights: ResidualBlockWeights, epsilon: float) -> Tensor:
     """Run `residual_conv_block` of maps [batch, C, H, W]."""
     y = x
-    for norm_weight, norm_bias, conv_weight, conv_bias in (weights[:4], weights[4:]):
-        y = F.silu(F.group_norm(y, 1, norm_weight, norm_bias, epsilon))
-        y = F.conv2d(y, conv_weight, conv_bias, padding=1)
+    for norm, conv in ((weights.norm1, weights.conv1), (weights.norm2, weights.conv2)):
+        y = F.silu(F.group_norm(y, 1, norm.weight, norm.bias, epsilon))
+        y = F.conv2d(y, conv.weight, conv.bias, padding=1)
     return x + y
 
 
@@ -238,13 +257,15 @@ class ResidualBlock(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Run the block: [batch, dim, H, W] -> the same shape; in a graph [H, W, dim]."""
-        norm1, conv1, norm2, conv2 = self.norm1, self.conv1, self.norm2, self.conv2
-        assert conv1.bias is not None and conv2.bias is not None
-        first = (norm1.weight, norm1.bias, conv1.weight, conv1.bias)
-        second = (norm2.weight, norm2.bias, conv2.weight, conv2.bias)
+        weights = ResidualBlockWeights(
+            NormWeights.of(self.norm1),
+            LinearWeights.of(self.conv1),
+            NormWeights.of(self.norm2),
+            LinearWeights.of(self.conv2),
+        )
         if exporting():
-            return residual_conv_block(x, *first, *second, norm1.eps)
-        return _residual_conv_block(x, (*first, *second), norm1.eps)
+            return residual_conv_block(x, weights, self.norm1.eps)
+        return _residual_conv_block(x, weights, self.norm1.eps)
 
 
 class EdgeDetector(nn.Module):
@@ -291,9 +312,8 @@ class EdgeDetector(nn.Module):
         """
         conv1 = self.conv1
         if exporting():
-            assert conv1.bias is not None
-            edges = canny_edges(image[0], self.mean.view(3), self.std.view(3), *self.canny.filters)
-            x = conv3x3(edges, conv1.weight, conv1.bias, 1)
+            edges = canny_edges(image[0], self.mean.view(3), self.std.view(3), self.canny.filters)
+            x = conv3x3(edges, LinearWeights.of(conv1), 1)
         else:
             x = conv1(self.canny(torch.clamp((image * self.std + self.mean) / 255.0, 0.0, 1.0)))
         levels = []
@@ -302,6 +322,6 @@ class EdgeDetector(nn.Module):
             levels.append(x)
             if level < len(self.downsamplers):
                 down = self.downsamplers[level]
-                assert isinstance(down, nn.Conv2d) and down.bias is not None
-                x = conv3x3(x, down.weight, down.bias, 2) if exporting() else down(x)
+                assert isinstance(down, nn.Conv2d)
+                x = conv3x3(x, LinearWeights.of(down), 2) if exporting() else down(x)
         return levels

@@ -2,111 +2,76 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from .configuration import NeckConfig
 from .custom_op import emit, exporting
+from .weights import ExpertWeights, LinearWeights, NormWeights
 
 
-def swiglu(
-    y: Tensor,
-    w1: Tensor,
-    b1: Tensor,
-    w2: Tensor,
-    b2: Tensor,
-    ln_weight: Tensor,
-    ln_bias: Tensor,
-    w3: Tensor,
-    b3: Tensor,
-    epsilon: float,
-) -> Tensor:
+class MixtureWeights(NamedTuple):
+    """What `hybrid_moe` holds.
+
+    Attributes:
+        shared: the shared expert.
+        shared_gate: [1, C], [1].
+        select: the E routed experts, stacked.
+        expert_gate: [E, C], [E].
+        expert_bias: [E], takes part in choosing the expert, not in mixing.
+    """
+
+    shared: ExpertWeights
+    shared_gate: LinearWeights
+    select: ExpertWeights
+    expert_gate: LinearWeights
+    expert_bias: Tensor
+
+
+def swiglu(y: Tensor, weights: ExpertWeights, epsilon: float) -> Tensor:
     """Run SwiGLU with an inner LayerNorm: w3(LN(silu(w1 y) * w2 y)).
 
     Args:
         y: [n, C].
-        w1, b1, w2, b2: [H, C], [H].
-        ln_weight, ln_bias: [H].
-        w3, b3: [C, H], [C].
+        weights: of one expert.
         epsilon: of the LayerNorm.
 
     Returns:
         [n, C]
     """
-    hidden = F.silu(F.linear(y, w1, b1)) * F.linear(y, w2, b2)
-    return F.linear(F.layer_norm(hidden, (hidden.shape[1],), ln_weight, ln_bias, epsilon), w3, b3)
+    hidden = F.silu(F.linear(y, weights.w1, weights.b1)) * F.linear(y, weights.w2, weights.b2)
+    normed = F.layer_norm(hidden, (hidden.shape[1],), weights.ln_weight, weights.ln_bias, epsilon)
+    return F.linear(normed, weights.w3, weights.b3)
 
 
-def hybrid_moe(
-    x: Tensor,
-    boundary: Tensor,
-    norm_weight: Tensor,
-    norm_bias: Tensor,
-    shared_w1: Tensor,
-    shared_b1: Tensor,
-    shared_w2: Tensor,
-    shared_b2: Tensor,
-    shared_ln_weight: Tensor,
-    shared_ln_bias: Tensor,
-    shared_w3: Tensor,
-    shared_b3: Tensor,
-    shared_gate_weight: Tensor,
-    shared_gate_bias: Tensor,
-    select_w1: Tensor,
-    select_b1: Tensor,
-    select_w2: Tensor,
-    select_b2: Tensor,
-    select_ln_weight: Tensor,
-    select_ln_bias: Tensor,
-    select_w3: Tensor,
-    select_b3: Tensor,
-    expert_gate_weight: Tensor,
-    expert_gate_bias: Tensor,
-    expert_bias: Tensor,
-    epsilon: float,
-) -> Tensor:
+def hybrid_moe(x: Tensor, boundary: Tensor, norm: NormWeights, weights: MixtureWeights, epsilon: float) -> Tensor:
     """Run LayerNorm, experts and residual.
 
     Args:
         x: [N, C] tokens.
         boundary: int64 [Nb] token indices.
-        norm_weight, norm_bias: [C].
-        shared_*: the shared expert: w1, w2 [H, C], w3 [C, H], their biases, the inner LayerNorm [H], the gate [1, C].
-        select_*: the E routed experts, stacked on a first axis; they share one inner LayerNorm [H].
-        expert_gate_weight, expert_gate_bias: [E, C], [E].
-        expert_bias: [E], takes part in choosing the expert, not in mixing.
+        norm: of the first LayerNorm, [C].
+        weights: of the experts.
         epsilon: of both kinds of LayerNorm.
 
     Returns:
         [N, C]
     """
-    y = F.layer_norm(x, (x.shape[1],), norm_weight, norm_bias, epsilon)
-    shared = swiglu(
-        y, shared_w1, shared_b1, shared_w2, shared_b2, shared_ln_weight, shared_ln_bias, shared_w3, shared_b3, epsilon
-    )
+    y = F.layer_norm(x, (x.shape[1],), norm.weight, norm.bias, epsilon)
+    shared = swiglu(y, weights.shared, epsilon)
     routed = y[boundary]
-    scores = torch.sigmoid(F.linear(routed, expert_gate_weight, expert_gate_bias))
-    chosen = (scores + expert_bias).argmax(1)
+    scores = torch.sigmoid(F.linear(routed, weights.expert_gate.weight, weights.expert_gate.bias))
+    chosen = (scores + weights.expert_bias).argmax(1)
     selected = torch.zeros_like(routed)
-    for expert in range(select_w1.shape[0]):
+    for expert in range(weights.select.w1.shape[0]):
         rows = torch.nonzero(chosen == expert).flatten()
         if rows.numel() == 0:
             continue
-        out = swiglu(
-            routed[rows],
-            select_w1[expert],
-            select_b1[expert],
-            select_w2[expert],
-            select_b2[expert],
-            select_ln_weight,
-            select_ln_bias,
-            select_w3[expert],
-            select_b3[expert],
-            epsilon,
-        )
-        selected = selected.index_copy(0, rows, out)
-    gate = torch.sigmoid(F.linear(routed, shared_gate_weight, shared_gate_bias))
+        selected = selected.index_copy(0, rows, swiglu(routed[rows], weights.select.expert(expert), epsilon))
+    gate = torch.sigmoid(F.linear(routed, weights.shared_gate.weight, weights.shared_gate.bias))
     mix = torch.softmax(torch.cat([gate, scores.gather(1, chosen[:, None])], dim=1), dim=1)
     mixed = mix[:, :1] * shared[boundary] + mix[:, 1:] * selected
     return x + shared.index_copy(0, boundary, mixed)
@@ -156,35 +121,32 @@ class HybridMixtureOfExperts(nn.Module):
         Returns:
             [N, C]
         """
-        shared, gate, expert_gate = self.shared_ffn, self.shared_gate[0], self.expert_gate[0]
-        assert isinstance(gate, nn.Linear) and isinstance(expert_gate, nn.Linear)
-        arguments = (
-            x,
-            boundary,
-            norm.weight,
-            norm.bias,
-            shared.w1.weight,
-            shared.w1.bias,
-            shared.w2.weight,
-            shared.w2.bias,
-            self.shared_ln.weight,
-            self.shared_ln.bias,
-            shared.w3.weight,
-            shared.w3.bias,
-            gate.weight,
-            gate.bias,
-            self.select_ffn_w1,
-            self.select_ffn_b1,
-            self.select_ffn_w2,
-            self.select_ffn_b2,
-            self.select_ln.weight,
-            self.select_ln.bias,
-            self.select_ffn_w3,
-            self.select_ffn_b3,
-            expert_gate.weight,
-            expert_gate.bias,
-            self.exp_bias,
-        )
+        arguments = (x, boundary, NormWeights.of(norm), self._weights())
         if exporting():
             return emit("HybridMoE", arguments, [x.dtype], [x.shape], epsilon=norm.eps)[0]
         return hybrid_moe(*arguments, epsilon=norm.eps)
+
+    def _weights(self) -> MixtureWeights:
+        shared, gate, expert_gate = self.shared_ffn, self.shared_gate[0], self.expert_gate[0]
+        assert isinstance(gate, nn.Linear) and isinstance(expert_gate, nn.Linear)
+        return MixtureWeights(
+            shared=ExpertWeights(
+                *LinearWeights.of(shared.w1),
+                *LinearWeights.of(shared.w2),
+                *NormWeights.of(self.shared_ln),
+                *LinearWeights.of(shared.w3),
+            ),
+            shared_gate=LinearWeights.of(gate),
+            select=ExpertWeights(
+                w1=self.select_ffn_w1,
+                b1=self.select_ffn_b1,
+                w2=self.select_ffn_w2,
+                b2=self.select_ffn_b2,
+                ln_weight=self.select_ln.weight,
+                ln_bias=self.select_ln.bias,
+                w3=self.select_ffn_w3,
+                b3=self.select_ffn_b3,
+            ),
+            expert_gate=LinearWeights.of(expert_gate),
+            expert_bias=self.exp_bias,
+        )

@@ -10,6 +10,7 @@ from .configuration import BackboneConfig
 from .custom_op import exporting
 from .projections import norm_mlp, norm_projection
 from .rotary import POSITION_RATIO, rotary_frequencies
+from .weights import LinearWeights, MlpWeights, NormWeights
 from .window_attention import WindowAttention, WindowPlan, plan_windows
 
 
@@ -35,8 +36,8 @@ class Mlp(nn.Module):
 
     def forward(self, x: Tensor, norm: nn.LayerNorm) -> Tensor:
         """Compute x + mlp(norm(x)): [..., dim] -> the same shape."""
-        fc1, fc2 = self.fc1, self.fc2
-        return norm_mlp(x, norm.weight, norm.bias, fc1.weight, fc1.bias, fc2.weight, fc2.bias, norm.eps)
+        weights = MlpWeights(*LinearWeights.of(self.fc1), *LinearWeights.of(self.fc2))
+        return norm_mlp(x, NormWeights.of(norm), weights, norm.eps)
 
 
 class Block(nn.Module):
@@ -204,6 +205,7 @@ class ImageEncoder(nn.Module):
         assert isinstance(norm, nn.Sequential) and isinstance(norm[0], nn.LayerNorm)
         assert isinstance(lateral, nn.Sequential)
         no_bias = torch.zeros(self.config.final_embed_dim)
-        scales = zip(resized, self.lateral_parts[level], strict=True)
-        terms = [norm_projection(y, norm[0].weight, norm[0].bias, w, no_bias, norm[0].eps) for y, w in scales]
+        weights = [LinearWeights(part, no_bias) for part in self.lateral_parts[level]]
+        scales = zip(resized, weights, strict=True)
+        terms = [norm_projection(y, NormWeights.of(norm[0]), part, norm[0].eps) for y, part in scales]
         return lateral[1](sum(terms[1:], start=terms[0]))

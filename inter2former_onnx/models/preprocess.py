@@ -5,6 +5,8 @@ Geometry `fit` takes the upper left part of that square that holds the image, in
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import torch
 from torch import Tensor, nn
 
@@ -34,36 +36,40 @@ def _taps(padded: Tensor, length: Tensor, size: int, count: int) -> tuple[Tensor
     return torch.minimum(lower, last), torch.minimum(upper, last), weight, in_lower, in_upper
 
 
-def sample_image(
-    image: Tensor,
-    rows: Tensor,
-    rows_inside: Tensor,
-    down: Tensor,
-    columns: Tensor,
-    columns_inside: Tensor,
-    across: Tensor,
-    mean: Tensor,
-    std: Tensor,
-    reverse: int,
-) -> Tensor:
-    """Take bilinear samples of a normalised image that is continued with zeros.
+class SamplePlan(NamedTuple):
+    """Where bilinear samples of an image are taken.
 
-    Args:
-        image: uint8 [H, W, 3].
+    Attributes:
         rows: int64 [2, h], the source rows above and below each sample.
         rows_inside: float32 [2, h], 1, or 0 for a row of zeros.
         down: [h], the weight of the row below.
         columns, columns_inside, across: the same for columns, [2, w] and [w].
+    """
+
+    rows: Tensor
+    rows_inside: Tensor
+    down: Tensor
+    columns: Tensor
+    columns_inside: Tensor
+    across: Tensor
+
+
+def sample_image(image: Tensor, plan: SamplePlan, mean: Tensor, std: Tensor, reverse: int) -> Tensor:
+    """Take bilinear samples of a normalised image that is continued with zeros.
+
+    Args:
+        image: uint8 [H, W, 3].
+        plan: of h x w samples.
         mean, std: [3], of the channels in the order that comes out.
         reverse: 1 if the channels are to be reversed first.
 
     Returns:
         float32 [3, h, w]
     """
+    rows, rows_inside, down, columns, columns_inside, across = plan
     if exporting():
-        inputs = (image, rows, rows_inside, down, columns, columns_inside, across, mean, std)
         shape = (3, down.shape[0], across.shape[0])
-        return emit("SampleImage", inputs, [torch.float32], [shape], reverse=reverse)[0]
+        return emit("SampleImage", (image, plan, mean, std), [torch.float32], [shape], reverse=reverse)[0]
     taken = image[rows][:, :, columns].to(torch.float32)  # [2, h, 2, w, 3]
     if reverse:
         taken = taken.flip(-1)
@@ -108,16 +114,12 @@ class Preprocess(nn.Module):
         top, bottom, down, in_top, in_bottom = _taps(padded, height, self.size, rows)
         left, right, across, in_left, in_right = _taps(padded, width, self.size, columns)
 
-        samples = sample_image(
-            image,
-            torch.stack([top, bottom]),
-            torch.stack([in_top, in_bottom]),
-            down,
-            torch.stack([left, right]),
-            torch.stack([in_left, in_right]),
-            across,
-            self.mean,
-            self.std,
-            int(self.reverse),
+        plan = SamplePlan(
+            rows=torch.stack([top, bottom]),
+            rows_inside=torch.stack([in_top, in_bottom]),
+            down=down,
+            columns=torch.stack([left, right]),
+            columns_inside=torch.stack([in_left, in_right]),
+            across=across,
         )
-        return samples[None]
+        return sample_image(image, plan, self.mean, self.std, int(self.reverse))[None]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -12,24 +12,22 @@ from torch import Tensor, nn
 from .custom_op import emit, exporting
 from .projections import norm_projection, residual_projection
 from .rotary import rotary_tables, rotate
+from .weights import LinearWeights, NormWeights
 
 
-@dataclass(frozen=True)
-class WindowPlan:
+class WindowPlan(NamedTuple):
     """Which token sits where in the windows, for one arrangement (plain or shifted) of all scales.
 
     Attributes:
-        tokens: int64 [windows * window^2], the token at each window position; `count` stands for padding.
-        positions: int64 [count], where each token went: an index into `tokens`.
+        tokens: int64 [windows * window^2], the token at each window position; their number N stands for padding.
+        positions: int64 [N], where each token of all scales went: an index into `tokens`.
         cos, sin: float32 [windows, 1, window^2, head_dim] rotary tables of the padded grids' positions.
-        count: number of tokens over all scales.
     """
 
     tokens: Tensor
     positions: Tensor
     cos: Tensor
     sin: Tensor
-    count: int
 
 
 def plan_windows(
@@ -78,18 +76,16 @@ def plan_windows(
         first_place = first_place + high * wide * area
     cos, sin = rotary_tables(torch.cat(row_positions).float(), torch.cat(column_positions).float(), frequencies)
     shape = (-1, 1, window * window, cos.shape[-1])
-    return WindowPlan(torch.cat(tokens), torch.cat(positions), cos.view(shape), sin.view(shape), count)
+    return WindowPlan(torch.cat(tokens), torch.cat(positions), cos.view(shape), sin.view(shape))
 
 
-def window_attention(
-    qkv: Tensor, padding: Tensor, tokens: Tensor, positions: Tensor, cos: Tensor, sin: Tensor, num_heads: int
-) -> Tensor:
+def window_attention(qkv: Tensor, padding: Tensor, plan: WindowPlan, num_heads: int) -> Tensor:
     """Run multi-head attention with rotary embedding inside windows.
 
     Args:
         qkv: [..., N, 3C], the columns of q, k and v side by side; in a graph [N, 3C] only.
         padding: [3C], the row of positions without a token.
-        tokens, positions, cos, sin: of a WindowPlan.
+        plan: of the windows.
         num_heads: heads of C.
 
     Returns:
@@ -97,8 +93,9 @@ def window_attention(
     """
     channels = qkv.shape[-1] // 3
     if exporting():
-        inputs = (qkv, padding, tokens, positions, cos, sin)
-        return emit("WindowAttention", inputs, [qkv.dtype], [(qkv.shape[0], channels)], num_heads=num_heads)[0]
+        shape = (qkv.shape[0], channels)
+        return emit("WindowAttention", (qkv, padding, plan), [qkv.dtype], [shape], num_heads=num_heads)[0]
+    tokens, positions, cos, sin = plan
     windows, _, area, head_dim = cos.shape
     rows = torch.cat([qkv, padding.expand(*qkv.shape[:-2], 1, 3 * channels)], dim=-2)
     q, k, v = rows.index_select(-2, tokens).view(-1, area, 3, num_heads, head_dim).permute(2, 0, 3, 1, 4)
@@ -129,16 +126,16 @@ class WindowAttention(nn.Module):
             self.padding_row = self.qkv(self.padding)[0]
 
     def forward(self, x: Tensor, norm: nn.LayerNorm, plan: WindowPlan) -> Tensor:
-        """Compute x + attention(norm(x)): [..., plan.count, dim] -> the same shape.
+        """Compute x + attention(norm(x)): [..., N, dim] -> the same shape.
 
         Projecting the tokens before they are arranged into windows, and the padding by itself, saves a third of the
         projections in the shifted arrangement.
         """
-        qkv = norm_projection(x, norm.weight, norm.bias, self.qkv.weight, self.qkv.bias, norm.eps)
+        qkv = norm_projection(x, NormWeights.of(norm), LinearWeights.of(self.qkv), norm.eps)
         if exporting():
             assert self.padding_row is not None, "fold_padding() comes before an export"
             padding = self.padding_row
         else:
             padding = self.qkv(self.padding)[0]
-        out = window_attention(qkv, padding, plan.tokens, plan.positions, plan.cos, plan.sin, self.num_heads)
-        return residual_projection(out, x, self.proj.weight, self.proj.bias)
+        out = window_attention(qkv, padding, plan, self.num_heads)
+        return residual_projection(out, x, LinearWeights.of(self.proj))

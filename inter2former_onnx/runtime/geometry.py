@@ -110,6 +110,23 @@ class Geometry:
         """`model_pixel` of every column of the image: intp [W], ascending."""
         return (np.arange(self.width) * self.scale).astype(np.intp)
 
+    @cached_property
+    def image_rows(self) -> NDArray[np.intp]:
+        """The row of the image that every row of the label map shows: intp, ascending.
+
+        There are fewer than `extent` has rows where the last ones show padding.
+        """
+        return self._origins(self.height, self.extent[0])
+
+    @cached_property
+    def image_columns(self) -> NDArray[np.intp]:
+        """The column of the image that every column of the label map shows; see `image_rows`."""
+        return self._origins(self.width, self.extent[1])
+
+    def _origins(self, pixels: int, model_pixels: int) -> NDArray[np.intp]:
+        origins = (np.arange(model_pixels) / self.scale).astype(np.intp)
+        return origins[origins < pixels]
+
     def original_box(self, box: Box) -> Box:
         """Find the pixels of the original image that land on a model pixel inside `box`."""
         return Box(

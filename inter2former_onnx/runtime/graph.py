@@ -16,7 +16,11 @@ from numpy.typing import NDArray
 
 from ..custom_ops import library
 from ..errors import BundleError
-from .bundle import Manifest, check_files
+from ..telemetry import turn_off
+from .bundle import Manifest, check_files, side_by_side
+from .ending import stopped_at_exit
+
+turn_off()  # now that onnxruntime is imported
 
 # Which type is the manifest's affair, not the type checker's.
 Array = NDArray[Any]
@@ -76,9 +80,9 @@ class Graph:
         Raises:
             BundleError: the graph cannot be loaded, or fails on this input.
         """
-        session = self.load()
-        with self._run_errors():
-            results: list[Array] = session.run(list(outputs), dict(feed), self._run_options())
+        session, options = self.load(), self._run_options()
+        with self._running(options):
+            results: list[Array] = session.run(list(outputs), dict(feed), options)
         return results
 
     def run_into(self, outputs: Mapping[str, Array], feed: Mapping[str, Array]) -> None:
@@ -93,18 +97,25 @@ class Graph:
         Raises:
             BundleError: as `run`; also when an output has another shape than its array.
         """
-        binding = self.load().io_binding()
-        with self._run_errors():
+        session, options = self.load(), self._run_options()
+        binding = session.io_binding()
+        with self._running(options):
             for name, value in feed.items():
                 binding.bind_cpu_input(name, value)
             for name, array in outputs.items():
                 binding.bind_output(name, "cpu", 0, array.dtype.type, array.shape, array.ctypes.data)
-            self.load().run_with_iobinding(binding, self._run_options())
+            session.run_with_iobinding(binding, options)
 
     @contextmanager
-    def _run_errors(self) -> Iterator[None]:
+    def _running(self, options: ort.RunOptions) -> Iterator[None]:
+        """Turn errors of a run into the package's, and stop it when the process ends."""
+
+        def stop() -> None:
+            options.terminate = True
+
         try:
-            yield
+            with stopped_at_exit(stop):
+                yield
         except MemoryError:
             raise
         except Exception as error:  # onnxruntime's exceptions share no public base
@@ -138,7 +149,9 @@ class Graph:
             check_files(self._folder, self._manifest, self._manifest.files_of(self._name))
             options = self._options()
             try:
-                session = _open(self.path, options)
+                session = self._open_own(options)
+            except BundleError:
+                raise
             except Exception as error:  # see run
                 text = f"{self.path}: onnxruntime {ort.__version__} refuses it: {_one_line(error)}"
                 raise BundleError(text) from error
@@ -181,12 +194,20 @@ class Graph:
         saving.add_session_config_entry("session.optimized_model_external_initializers_min_size_in_bytes", "1024")
         saving.add_session_config_entry("session.save_external_prepacked_constant_initializers", "1")
         try:
-            session = _open(self.path, saving)
+            session = self._open_own(saving)
         except Exception:  # the graph's own fault, or the disk's: without the cache it will show
             draft.discard()
             return None
+        except BaseException:  # an interrupt, or the end of the process
+            draft.discard()
+            raise
         cache.commit(draft)
         return session
+
+    def _open_own(self, options: ort.SessionOptions) -> ort.InferenceSession:
+        """Open the bundle's own files."""
+        with side_by_side(self._folder, self._manifest.files_of(self._name)) as folder:
+            return _open(folder / self.path.name, options)
 
     def _check_names(self, session: ort.InferenceSession) -> None:
         """The file must have the tensors that the manifest says, or runs would fail later and less clearly."""
@@ -214,7 +235,13 @@ class Graph:
 
 
 def _open(path: Path, options: ort.SessionOptions) -> ort.InferenceSession:
-    return ort.InferenceSession(str(path), sess_options=options, providers=["CPUExecutionProvider"])
+    def stop() -> None:
+        cancel = getattr(options, "set_load_cancellation_flag", None)  # older versions lack it: loading is waited for
+        if cancel is not None:
+            cancel(True)
+
+    with stopped_at_exit(stop):
+        return ort.InferenceSession(str(path), sess_options=options, providers=["CPUExecutionProvider"])
 
 
 # While a run lasts, idle threads spin (waking them for every operator costs more than it saves); when it ends they stop

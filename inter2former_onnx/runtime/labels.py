@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .box import Box, whole
-from .geometry import PATCH_SIZE
+from .geometry import PATCH_SIZE, Geometry
 
 DEFINITE_BACKGROUND = 0  # inside the disc of a negative click
 POSSIBLE_BACKGROUND = 1  # predicted background: "nothing of interest here"
@@ -28,6 +28,39 @@ _STRIP_PIXELS = 1 << 17
 def initial(height: int, width: int) -> Labels:
     """Make the map before the first click, uint8 [height, width]: everything unknown."""
     return np.full((height, width), UNKNOWN, dtype=np.uint8)
+
+
+def of_mask(mask: NDArray[np.bool_], geometry: Geometry) -> Labels:
+    """Make the map that a prediction leaves of an unknown one: possible foreground and background.
+
+    Args:
+        mask: what is predicted, bool [H, W] in pixels of the image.
+        geometry: the image's.
+
+    Returns:
+        uint8 [height, width] of `geometry.extent`; what shows padding is background.
+    """
+    rows, columns = geometry.image_rows, geometry.image_columns
+    labels = np.full(geometry.extent, POSSIBLE_BACKGROUND, dtype=np.uint8)
+    labels[: len(rows), : len(columns)][mask[rows[:, None], columns]] = POSSIBLE_FOREGROUND
+    return labels
+
+
+def of_box(box: Box, geometry: Geometry) -> Labels:
+    """Make the map of a box: unknown inside, possible background around it.
+
+    Args:
+        box: in pixels of the image.
+        geometry: the image's.
+
+    Returns:
+        uint8 [height, width] of `geometry.extent`.
+    """
+    top, bottom = np.searchsorted(geometry.image_rows, (box.top, box.bottom))
+    left, right = np.searchsorted(geometry.image_columns, (box.left, box.right))
+    labels = np.full(geometry.extent, POSSIBLE_BACKGROUND, dtype=np.uint8)
+    labels[top:bottom, left:right] = UNKNOWN
+    return labels
 
 
 @lru_cache(maxsize=16)

@@ -76,7 +76,8 @@ class Predictor:
             box: must be None: this model has no box prompts.
             mask_input: float [1, height/4, width/4] of the image in model pixels (`EncodedImage.geometry.extent`; T
                 and T in geometry `square`), low-resolution logits that an earlier call returned. Where they are
-                positive (enlarged) the model is told "possibly object", elsewhere "possibly background".
+                positive (enlarged) the model is told "possibly object", elsewhere "possibly background". With
+                points, logits that are positive nowhere say nothing: they are what points beside the object lead to.
             multimask_output: must be False: this model has one answer.
             return_logits: return logits in place of the mask.
 
@@ -114,13 +115,12 @@ class Predictor:
     def _labels(
         self, image: EncodedImage, clicks: list[Click], mask_input: NDArray[np.floating] | None
     ) -> NDArray[np.uint8]:
-        if mask_input is None:
-            labels = label_rules.initial(*image.geometry.extent)
-        else:
+        labels = label_rules.initial(*image.geometry.extent)
+        if mask_input is not None:
             positive = enlarged_positive(_checked_mask(mask_input, image), _LOW_RESOLUTION)
-            labels = np.where(
-                positive, np.uint8(label_rules.POSSIBLE_FOREGROUND), np.uint8(label_rules.POSSIBLE_BACKGROUND)
-            )
+            if positive.any() or not clicks:  # else the model was told of no object before: see SessionState.clicked
+                labels[:] = label_rules.POSSIBLE_BACKGROUND
+                labels[positive] = label_rules.POSSIBLE_FOREGROUND
         for click in clicks:
             row, column = image.geometry.model_pixel(click.y, click.x)
             label_rules.draw_click(labels, row, column, click.positive, self.segmenter.manifest.click_radius)

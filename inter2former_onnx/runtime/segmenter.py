@@ -8,32 +8,35 @@ from __future__ import annotations
 
 import os
 import threading
+import weakref
 from collections.abc import Iterable, Iterator, Mapping
 from functools import cached_property
 from itertools import islice
 from pathlib import Path
 from types import MappingProxyType
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import ArgumentError, EmbeddingError
+from ..errors import ArgumentError, BundleError, EmbeddingError
+from . import labels as label_rules
 from .box import Box
 from .bundle import read_manifest, shipped_bundle
 from .click import Click, make_click
 from .decoding import Decoded, Decoder
 from .encoding import Encoder, checked_image
 from .geometry import Geometry
-from .labels import DEFINITE_FOREGROUND, region_of_interest
-from .processors import usable_processors
+from .processors import MAX_THREADS, usable_processors, warn_of_too_many
 from .session_state import SessionState
-
-_MAX_THREADS = 1024
 
 
 class Segmenter:
     """Interactive segmentation with one bundle. Safe to share between threads; sessions on it share its threads.
+
+    It is pickled as its bundle's place, the bundle's id and the number of threads, so another process opens the bundle
+    anew, once for each number of threads; BundleError when it is not there, or another one by then. Copies are the same
+    object.
 
     Attributes:
         bundle: the bundle's folder.
@@ -48,12 +51,12 @@ class Segmenter:
 
         Args:
             bundle: the folder; by default the model that ships in the package.
-            threads: by default the processors this process may use.
+            threads: by default the processors this process may use (processors.py); more are warned of.
 
         Raises:
             BundleError: the bundle is missing, damaged, of a newer format, or onnxruntime refuses it.
             OpsLibraryError: INTER2FORMER_OPS=native, and the native library cannot be used.
-            ArgumentError: `threads` is not a number from 1 to 1024.
+            ArgumentError: `threads`, or INTER2FORMER_THREADS, is not a number from 1 to 1024.
         """
         self.threads = _checked_threads(threads)
         self.bundle = shipped_bundle() if bundle is None else Path(bundle)
@@ -61,6 +64,19 @@ class Segmenter:
         self.size = self.manifest.geometry.size
         self._encoder = Encoder(self.bundle, self.manifest, self.threads)
         self._decoder = Decoder(self.bundle, self.manifest, self.threads)
+        # What makes another such one, elsewhere too: the model that ships may lie at another place there.
+        place = None if self.bundle == shipped_bundle() else os.path.abspath(self.bundle)
+        self._recipe = place, self.threads, self.manifest.id
+        _opened[self._recipe] = self
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _reopened, self._recipe
+
+    def __copy__(self) -> Segmenter:
+        return self
+
+    def __deepcopy__(self, memo: object) -> Segmenter:
+        return self
 
     @property
     def ops(self) -> str:
@@ -133,7 +149,7 @@ class Segmenter:
         labels = image.checked_labels(labels)
         if dense:
             return self._decoder.decode_densely(image.arrays, image.geometry.grid, labels)
-        return self.decode_region(image, labels, region_of_interest(labels))
+        return self.decode_region(image, labels, label_rules.region_of_interest(labels))
 
     def decode_region(
         self, image: EncodedImage, labels: NDArray[np.uint8], region: Box, touched: Box | None = None
@@ -152,18 +168,35 @@ class Segmenter:
         return f"Segmenter({str(self.bundle)!r}, threads={self.threads}, size={self.size}, ops={self.ops!r})"
 
 
+# Those that live, for what is unpickled: its images share one.
+_opened: weakref.WeakValueDictionary[tuple[str | None, int, str], Segmenter] = weakref.WeakValueDictionary()
+
+
+def _reopened(bundle: str | None, threads: int, bundle_id: str) -> Segmenter:
+    """Find or make the Segmenter that was pickled."""
+    segmenter = _opened.get((bundle, threads, bundle_id))
+    if segmenter is None:
+        segmenter = Segmenter(bundle, threads=threads)
+        if segmenter.manifest.id != bundle_id:
+            ids = f"expected id {bundle_id[:12]}..., found {segmenter.manifest.id[:12]}..."
+            raise BundleError(f"bundle {str(segmenter.bundle)!r} is another than when it was pickled: {ids}")
+    return segmenter
+
+
 def _checked_threads(threads: int | None) -> int:
     if threads is None:
         return usable_processors()
-    if isinstance(threads, bool) or not isinstance(threads, int) or not 1 <= threads <= _MAX_THREADS:
-        raise ArgumentError(f"threads: expected a whole number from 1 to {_MAX_THREADS}, found {threads!r}")
+    if isinstance(threads, bool) or not isinstance(threads, int) or not 1 <= threads <= MAX_THREADS:
+        raise ArgumentError(f"threads: expected a whole number from 1 to {MAX_THREADS}, found {threads!r}")
+    warn_of_too_many(threads)
     return threads
 
 
 class EncodedImage:
     """All about a picture that clicks do not change. Made by `Segmenter.encode` or `EncodedImage.load`.
 
-    Immutable, so any number of sessions and threads may share it.
+    Immutable, so any number of sessions and threads may share it. It is pickled with its arrays, and its Segmenter as
+    that is pickled; copies are the same object.
 
     Attributes:
         segmenter: the Segmenter that decodes it.
@@ -180,6 +213,15 @@ class EncodedImage:
         self.height = height
         self.width = width
         self.arrays = MappingProxyType(dict(arrays))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return EncodedImage, (self.segmenter, self.height, self.width, dict(self.arrays))
+
+    def __copy__(self) -> EncodedImage:
+        return self
+
+    def __deepcopy__(self, memo: object) -> EncodedImage:
+        return self
 
     @property
     def bundle_id(self) -> str:
@@ -204,9 +246,46 @@ class EncodedImage:
         if labels.dtype != np.uint8 or labels.shape != (height, width):
             raise ArgumentError(f"labels: expected {expected}, found {labels.dtype} {list(labels.shape)}")
         highest = int(labels.max())
-        if highest > DEFINITE_FOREGROUND:
-            raise ArgumentError(f"labels: expected values from 0 to {DEFINITE_FOREGROUND}, found {highest}")
+        if highest > label_rules.DEFINITE_FOREGROUND:
+            raise ArgumentError(f"labels: expected values from 0 to {label_rules.DEFINITE_FOREGROUND}, found {highest}")
         return labels
+
+    def labels_of_mask(self, mask: NDArray[np.bool_]) -> NDArray[np.uint8]:
+        """Make the label map of a mask, for `session` to go on from it: possible foreground and background.
+
+        Args:
+            mask: bool [height, width] in pixels of the image.
+
+        Returns:
+            uint8 [height, width] in model pixels (`geometry.extent`).
+
+        Raises:
+            ArgumentError: a mask of another type or shape.
+        """
+        expected = f"bool [{self.height}, {self.width}]"
+        if not isinstance(mask, np.ndarray):
+            raise ArgumentError(f"mask: expected a numpy array, {expected}, found {type(mask).__name__}")
+        if mask.dtype != np.bool_ or mask.shape != (self.height, self.width):
+            raise ArgumentError(f"mask: expected {expected}, found {mask.dtype} {list(mask.shape)}")
+        return label_rules.of_mask(mask, self.geometry)
+
+    def labels_of_box(self, box: tuple[int, int, int, int]) -> NDArray[np.uint8]:
+        """Make the label map of a box around an object: unknown inside, possible background around it.
+
+        Args:
+            box: (left, top, right, bottom) in pixels of the image, half open; what lies beside the image is cut off.
+
+        Returns:
+            uint8 [height, width] in model pixels (`geometry.extent`).
+
+        Raises:
+            ArgumentError: `box` is no such box, or lies beside the image.
+        """
+        whole_numbers = len(box) == 4 and all(isinstance(edge, (int, np.integer)) for edge in box)
+        if not whole_numbers or max(box[0], 0) >= min(box[2], self.width) or max(box[1], 0) >= min(box[3], self.height):
+            inside = f"with some pixel of an image {self.width} x {self.height} inside"
+            raise ArgumentError(f"box: expected whole numbers (left, top, right, bottom) {inside}, found {box!r:.60}")
+        return label_rules.of_box(Box(*box), self.geometry)
 
     def session(
         self, enforce_clicks: bool = True, labels: NDArray[np.uint8] | None = None, drop_islands: bool = True
@@ -260,6 +339,7 @@ class ClickSession:
     """A person's clicks on one image, their undo, and the mask they lead to. Made by `EncodedImage.session`.
 
     A click that raises changes nothing. One session may be used from several threads; its calls then take turns.
+    A copy, and what is unpickled, stands where the session stood, and goes its own way from there.
 
     Attributes:
         image: the EncodedImage clicked on.
@@ -296,6 +376,12 @@ class ClickSession:
             self._start = SessionState.given_map(image.checked_labels(labels).copy())
         self._state = self._start
         self._previewed: _Preview | None = None
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: value for name, value in vars(self).items() if name not in ("_lock", "_previewed")}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state, _lock=threading.Lock(), _previewed=None)
 
     def click(self, x: float, y: float, positive: bool = True) -> NDArray[np.bool_]:
         """Say that the pixel containing the point (x, y) is part of the object (or, `positive=False`, is not).

@@ -38,6 +38,7 @@ class SessionState:
     labels: Labels  # [height, width] in model pixels
     interesting: Box  # holds every label other than 1
     unknown: bool  # whether every label is "unknown"
+    begun: bool = False  # whether the map that the session began with holds foreground
     clicks: tuple[Click, ...] = ()
     before: tuple[PackedLabels, ...] = ()  # for every click, the labels before it
     decoded: Decoded | None = None  # the last prediction
@@ -52,7 +53,8 @@ class SessionState:
     def given_map(cls, labels: Labels) -> SessionState:
         """Begin with a label map, which must not be changed from now on."""
         unknown = bool((labels == label_rules.UNKNOWN).all())
-        return cls(labels, label_rules.region_of_interest(labels), unknown)
+        begun = bool((labels >= label_rules.POSSIBLE_FOREGROUND).any())
+        return cls(labels, label_rules.region_of_interest(labels), unknown, begun)
 
     def draw(self, click: Click, geometry: Geometry, radius: int) -> DrawnClick:
         """Draw one more click into a copy of the labels.
@@ -71,20 +73,24 @@ class SessionState:
     def clicked(self, drawn: DrawnClick, decoded: Decoded, without_islands: bool) -> SessionState:
         """Make the state after one more click.
 
+        Until something positive is known, by a click or by the map that the session began with, predictions leave the
+        labels alone: the model was told of no object yet, and "no object found" would stay in the map for good.
+
         Args:
             drawn: what `draw` made of the click; its labels become those of the new state.
             decoded: the prediction from them.
             without_islands: whether to drop the prediction's islands (see islands.py).
         """
-        labels = drawn.labels
+        labels, interesting, clicks = drawn.labels, drawn.region, (*self.clicks, drawn.click)
         positive = decoded.logits > 0
         if without_islands:
             clicked = labels[decoded.box.slices] == label_rules.DEFINITE_FOREGROUND
             logits, positive = drop_islands(decoded.logits, positive, clicked)
             decoded = decoded._replace(logits=logits)
-        interesting = label_rules.apply_prediction(labels, drawn.region, positive, decoded.box)
+        if self.begun or any(click.positive for click in clicks):
+            interesting = label_rules.apply_prediction(labels, drawn.region, positive, decoded.box)
         before = (*self.before, PackedLabels.pack(self.labels, self.interesting))
-        return SessionState(labels, interesting, False, (*self.clicks, drawn.click), before, decoded, positive)
+        return SessionState(labels, interesting, False, self.begun, clicks, before, decoded, positive)
 
     def before_last_two(self, start: SessionState) -> SessionState:
         """Go back to before the last click but one. The prediction there was not kept.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
@@ -51,8 +51,7 @@ def window_plans(model: Inter2Former, size: int, device: torch.device) -> Plans:
 
 
 def _to(plan: WindowPlan, device: torch.device) -> WindowPlan:
-    moved = {name: getattr(plan, name).to(device) for name in ("tokens", "positions", "cos", "sin")}
-    return replace(plan, **moved)
+    return WindowPlan(*(tensor.to(device) for tensor in plan))
 
 
 def edge_channels(model: Inter2Former, inputs: Tensor) -> Tensor:

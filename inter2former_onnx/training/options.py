@@ -6,6 +6,7 @@ import dataclasses
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from ..errors import ArgumentError
@@ -125,6 +126,21 @@ def recipe_from_dict(values: Mapping[str, Any]) -> Recipe:
         return Recipe(**changes)
     except (TypeError, ValueError) as error:
         raise ArgumentError(f"not a recipe: {error}") from None
+
+
+def read_recipe(path: Path) -> Recipe:
+    """Read a recipe's JSON file; what it does not name keeps its default.
+
+    Raises:
+        ArgumentError: it cannot be read, or is no recipe.
+    """
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise ArgumentError(f"{path} cannot be read as JSON: {error}") from None
+    if not isinstance(values, dict):
+        raise ArgumentError(f"{path}: expected an object, found {type(values).__name__}")
+    return recipe_from_dict(values)
 
 
 def parse_stages(text: str) -> tuple[Stage, ...]:

@@ -7,8 +7,10 @@ import zipfile
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from ..errors import ArgumentError
+from ..runtime.files import write_file
 
 INDEX = "index.json"
 
@@ -37,9 +39,9 @@ def write_shards(folder: Path, count: int) -> list[Path]:
     paths = []
     for number, part in enumerate(parts, start=1):
         paths.append(folder / f"shard_{number}.zip")
-        # What is in it is compressed already.
+        # Pictures and maps are compressed already.
         with zipfile.ZipFile(paths[-1], "w", zipfile.ZIP_STORED) as archive:
-            archive.writestr(INDEX, json.dumps(part))
+            archive.writestr(INDEX, json.dumps(part), zipfile.ZIP_DEFLATED)
             for name in (name for entry in part for name in (entry["image"], *entry["labels"])):
                 archive.write(folder / name, name)
     return paths
@@ -56,18 +58,29 @@ def read_shards(shards: Sequence[Path], folder: Path) -> int:
         How many photographs the folder has now.
 
     Raises:
-        ArgumentError: a file is missing or no shard.
+        ArgumentError: a file is missing or no shard, or the folder has another photograph of the same id.
     """
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / INDEX
-    known = {entry["id"]: entry for entry in json.loads(path.read_text(encoding="utf-8"))} if path.is_file() else {}
+    known: dict[str, dict[str, Any]] = {}
+    if path.is_file():
+        try:
+            known = {entry["id"]: entry for entry in json.loads(path.read_text(encoding="utf-8"))}
+        except (OSError, ValueError, TypeError, KeyError) as error:
+            raise ArgumentError(f"{path} is not the index of a data folder: {error}") from None
     for shard in shards:
         try:
             with zipfile.ZipFile(shard) as archive:
-                entries = json.loads(archive.read(INDEX))
+                entries = {entry["id"]: entry for entry in json.loads(archive.read(INDEX))}
+                for name, entry in entries.items():
+                    if known.get(name, entry) != entry:
+                        # The folder that was packed, most likely: its photographs stay as they are.
+                        raise ArgumentError(f"{shard}: {folder} has another photograph {name!r}; use another folder")
                 archive.extractall(folder, [name for name in archive.namelist() if name != INDEX])
-        except (OSError, KeyError, ValueError, zipfile.BadZipFile) as error:
+        except ArgumentError:
+            raise
+        except (OSError, KeyError, TypeError, ValueError, zipfile.BadZipFile) as error:
             raise ArgumentError(f"{shard} is not a shard of a data folder: {error}") from None
-        known.update({entry["id"]: entry for entry in entries})
-    path.write_text(json.dumps(list(known.values())), encoding="utf-8")
+        known.update(entries)
+    write_file(path, lambda stream: stream.write(json.dumps(list(known.values())).encode()))
     return len(known)

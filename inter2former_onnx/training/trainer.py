@@ -18,6 +18,7 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
+from ..errors import CheckpointError
 from ..models import Inter2Former, ModelConfig
 from ..models.checkpoints import load_state_dict
 from .average import WeightAverage
@@ -149,12 +150,16 @@ class Trainer:
         """Continue from the folder's state.
 
         Raises:
-            CheckpointError: there is none, or it is damaged.
+            CheckpointError: there is none, or it is damaged or of another model.
         """
-        state = read_state(self.settings.out / STATE_FILE, self.settings.device)
-        self.model.load_state_dict(state["model"])
-        self.average.model.load_state_dict(state["average"])
-        self.optimiser.load_state_dict(state["optimiser"])
+        path = self.settings.out / STATE_FILE
+        state = read_state(path, self.settings.device)
+        try:
+            self.model.load_state_dict(state["model"])
+            self.average.model.load_state_dict(state["average"])
+            self.optimiser.load_state_dict(state["optimiser"])
+        except (RuntimeError, ValueError) as error:
+            raise CheckpointError(f"{path} is no state of this model: {str(error).splitlines()[0]}") from error
         self.sampler.generator.bit_generator.state = json.loads(state["sampler"])
         self._next, self._sampler_state = None, state["sampler"]
         self.generator.bit_generator.state = json.loads(state["generator"])

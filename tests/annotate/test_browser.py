@@ -25,7 +25,7 @@ from inter2former_onnx.annotate.rle import RLE
 from inter2former_onnx.assets import DEMO_PHOTOGRAPH
 from inter2former_onnx.errors import BundleError
 from inter2former_onnx.runtime import Segmenter
-from support.annotate_page import HEIGHT, WIDTH, RunningCommand, decoded, wait_until, write_pictures
+from support.annotate_page import HEIGHT, WIDTH, RunningCommand, decoded, page, wait_until, write_pictures
 from support.fake_bundle import write_fake_bundle
 
 BUNDLE_VARIABLE = "INTER2FORMER_TEST_BUNDLE"
@@ -168,6 +168,20 @@ def test_a_day_with_the_page(window: Window, command: RunningCommand, bundle: Pa
         session.click(x, y, positive)
     np.testing.assert_array_equal(decoded(content["annotations"][0]["segmentation"]), session.mask)
     window.wrong.clear()  # it complains, rightly, that the server has gone
+
+
+def test_a_missing_picture_is_named(browser: Any, bundle: Path, pictures: Path) -> None:
+    with page(Segmenter(bundle, threads=1), pictures) as one:
+        one.open(0)
+        one.click(20, 20)
+    (pictures / "one.png").unlink()
+    with RunningCommand(pictures, "--bundle", bundle, "--threads", "1") as command:
+        context = browser.new_context()
+        tab = context.new_page()
+        tab.goto(command.address)
+        sync_api.expect(tab.locator("#notes .bad")).to_contain_text("1 annotated picture missing: one.png")
+        context.close()
+        assert command.end(signal.SIGINT) == 0
 
 
 def test_keyboard_alone(window: Window, pictures: Path) -> None:

@@ -54,7 +54,7 @@ def test_ends_with_everything_saved(bundle: Path, pictures: Path, tmp_path: Path
         }
         ask(command.address, "/api/images/0/edit", edit)
         assert command.end(getattr(signal, name)) == 0  # at once, before the pause for saving is over
-    assert f"1 objects in 1 pictures: {out / 'coco.json'}" in command.output
+    assert f"1 object in 1 picture: {out / 'coco.json'}" in command.output
     assert "random weights" in command.output and "warning" not in command.output
     assert len(json.loads((out / "coco.json").read_text())["annotations"]) == 1
     assert not (pictures / "annotations").exists()

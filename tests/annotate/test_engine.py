@@ -10,20 +10,22 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from inter2former_onnx.annotate.document import Annotation, Document, Prompt
-from inter2former_onnx.annotate.engine import Engine, labels_of_box, labels_of_mask
+from inter2former_onnx.annotate.engine import Engine
 from inter2former_onnx.annotate.rle import RLE
 from inter2former_onnx.errors import ArgumentError
 from inter2former_onnx.runtime import EncodedImage, Segmenter
 from inter2former_onnx.runtime.box import Box
 from inter2former_onnx.runtime.click import Click
-from support.fake_bundle import SIZE, write_fake_bundle
+from support.fake_bundle import write_fake_bundle
 
 WIDTH, HEIGHT = 60, 80
 
 
-@pytest.fixture(scope="module")
-def segmenter(tmp_path_factory: pytest.TempPathFactory) -> Segmenter:
-    return Segmenter(write_fake_bundle(tmp_path_factory.mktemp("engine") / "bundle"), threads=1)
+@pytest.fixture(scope="module", params=["square", "fit"])
+def segmenter(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Segmenter:
+    """For pictures of both geometries: a label map has another size in each."""
+    folder = tmp_path_factory.mktemp("engine") / "bundle"
+    return Segmenter(write_fake_bundle(folder, mode=request.param), threads=1)
 
 
 @pytest.fixture(scope="module")
@@ -44,7 +46,7 @@ PROMPTS = st.builds(
 
 
 def anew(image: EncodedImage, prompt: Prompt) -> np.ndarray:
-    session = image.session(labels=None if prompt.box is None else labels_of_box(image, prompt.box))
+    session = image.session(labels=None if prompt.box is None else image.labels_of_box(prompt.box))
     for click in prompt.clicks:
         session.click(click.x, click.y, click.positive)
     return session.mask
@@ -104,8 +106,9 @@ def test_going_on_from_a_mask(image: EncodedImage) -> None:
     start = RLE.encode(mask)
     engine = Engine()
     assert engine.mask(image, "a", Prompt(start=start)) == start
-    labels = labels_of_mask(image, mask)
-    assert labels.shape == (SIZE, SIZE) and (labels[16:48, 16:48] == 3).all() and (labels == 3).sum() == mask.sum()
+    labels = image.labels_of_mask(mask)
+    assert labels.shape == image.geometry.extent
+    assert (labels[16:48, 16:48] == 3).all() and (labels == 3).sum() == mask.sum()
     assert set(np.unique(labels)) == {1, 3}
     # Label 3 is the object for the fake model; a click beside takes a token away.
     refined = engine.mask(image, "a", Prompt(start=start, clicks=(Click(40, 40, False),))).decode()
@@ -118,8 +121,8 @@ def test_labels_of_masks_and_boxes_of_other_sizes(segmenter: Segmenter, height: 
     mask = np.zeros((height, width), dtype=np.bool_)
     box = Box(width // 4, height // 4, 3 * width // 4, 3 * height // 4)
     mask[box.slices] = True
-    inside = labels_of_mask(image, mask) == 3
-    np.testing.assert_array_equal(labels_of_box(image, box), np.where(inside, 2, 1))
+    inside = image.labels_of_mask(mask) == 3
+    np.testing.assert_array_equal(image.labels_of_box(box), np.where(inside, 2, 1))
     scale = image.geometry.scale
     assert inside.sum() == pytest.approx(mask.sum() * scale**2, rel=0.15)
     rows, columns = np.nonzero(inside)

@@ -19,6 +19,7 @@ from inter2former_onnx.annotate.dataset import Dataset, PictureRecord
 from inter2former_onnx.annotate.document import Annotation, Prompt
 from inter2former_onnx.annotate.rle import RLE
 from inter2former_onnx.errors import AnnotationError
+from inter2former_onnx.picture_folder import RESULTS_FILE
 from inter2former_onnx.runtime.box import Box
 from inter2former_onnx.runtime.click import Click
 
@@ -200,14 +201,15 @@ def test_more_objects_than_a_palette_has_colours() -> None:
 def test_png_and_labelme_exports(tmp_path: Path) -> None:
     out = tmp_path / "out"
     written = exports.export("png", example(), out, tmp_path)
-    names = sorted(path.relative_to(out).as_posix() for path in written)
+    assert written.removed == 0 and written.failed == ()
+    names = sorted(path.relative_to(out).as_posix() for path in written.written)
     assert names == sorted(
         ["masks/a.png", "masks/sub/ü.png", "objects/a.001.cat.png", "objects/a.002.dog__ß_.png"]
         + ["objects/sub/ü.001.cat.png", "objects/sub/ü.002.dog__ß_.png"]
     )
     np.testing.assert_array_equal(np.asarray(Image.open(out / "objects" / "a.002.dog__ß_.png")) == 255, mask(1))
 
-    for path in exports.export("labelme", example(), out, tmp_path):
+    for path in exports.export("labelme", example(), out, tmp_path).written:
         content = json.loads(path.read_text())
         assert (content["imageWidth"], content["imageHeight"], content["imageData"]) == (50, 40, None)
         assert os.path.normpath(path.parent / content["imagePath"]) in (
@@ -217,15 +219,4 @@ def test_png_and_labelme_exports(tmp_path: Path) -> None:
         assert {shape["shape_type"] for shape in content["shapes"]} == {"polygon"}
         assert [shape["group_id"] for shape in content["shapes"]] in ([4, 4, 5, 5], [6, 6, 7, 7])
         assert all(len(point) == 2 for shape in content["shapes"] for point in shape["points"])
-    assert sorted(path.name for path in (out / "labelme").iterdir()) == ["a.json", "sub"]
-
-
-def test_two_pictures_of_one_name_get_two_files() -> None:
-    names = exports.Names(["a.jpg", "a.png", "b.jpg", "sub/a.jpg", "c.tar.jpg"])
-    assert [names.base(name).as_posix() for name in ("a.jpg", "a.png", "b.jpg", "sub/a.jpg", "c.tar.jpg")] == [
-        "a.jpg",
-        "a.png",
-        "b",
-        "sub/a",
-        "c.tar",
-    ]
+    assert sorted(path.name for path in (out / "labelme").iterdir()) == [RESULTS_FILE, "a.json", "sub"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -53,15 +54,44 @@ def test_one_photograph(tmp_path: Path) -> None:
     assert gallery.root == tmp_path.resolve() and [photo.name for photo in gallery.photos] == ["a.png"]
 
 
-def test_links_that_lead_out_are_left_out(tmp_path: Path) -> None:
-    secret = write(tmp_path / "secret.png")
+def test_links_are_followed_or_told(tmp_path: Path) -> None:
+    elsewhere = write(tmp_path / "elsewhere" / "x.png")
     inside = write(tmp_path / "pictures" / "a.png")
-    (tmp_path / "pictures" / "out.png").symlink_to(secret)
+    (tmp_path / "pictures" / "out.png").symlink_to(elsewhere)
     (tmp_path / "pictures" / "in.png").symlink_to(inside)
     (tmp_path / "pictures" / "nowhere.png").symlink_to(tmp_path / "missing.png")
     (tmp_path / "pictures" / "round.png").symlink_to(tmp_path / "pictures" / "round.png")
     (tmp_path / "pictures" / "folder").symlink_to(tmp_path)
-    assert [photo.name for photo in Gallery.open(tmp_path / "pictures").photos] == ["a.png", "in.png"]
+    gallery = Gallery.open(tmp_path / "pictures")
+    assert [photo.name for photo in gallery.photos] == ["a.png", "in.png", "out.png"]
+    for photo in gallery.photos:
+        assert photo.size() == (30, 20)
+        np.testing.assert_array_equal(photo.pixels(), PIXELS)
+    assert gallery.left_out == ("3 links left out, to folders or to nothing: folder, nowhere.png, round.png",)
+
+
+def test_a_folder_that_became_a_link_leads_nowhere(tmp_path: Path) -> None:
+    write(tmp_path / "pictures" / "sub" / "a.png")
+    write(tmp_path / "elsewhere" / "a.png")
+    (photo,) = Gallery.open(tmp_path / "pictures").photos
+    (tmp_path / "pictures" / "sub").rename(tmp_path / "old")
+    (tmp_path / "pictures" / "sub").symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(ImageError, match="no longer a file"):
+        photo.pixels()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems refuse such names")
+def test_names_that_cannot_be_stored_are_told(tmp_path: Path) -> None:
+    names = ["caf\udce9.png", "c:1.png", "C:\\x.png", "a\\..\\b.png", "good.png", "ü\n\x1b[31m.png"]
+    for name in names:
+        write(tmp_path / name)
+    gallery = Gallery.open(tmp_path)
+    assert [photo.name for photo in gallery.photos] == ["good.png", "ü\n\x1b[31m.png"]
+    (said,) = gallery.left_out
+    assert said.startswith("4 pictures left out, the name is not UTF-8, or reads as a path")
+    assert all(name in said for name in (r"caf\xe9.png", "c:1.png", "C:\\x.png"))
+    with pytest.raises(ImageError, match="not UTF-8"):
+        Gallery.open(tmp_path / names[0])
 
 
 @pytest.mark.parametrize("name", ["../secret.png", "sub/../../secret.png", "a.png/x.png"])

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import onnxruntime
 import pytest
 
 import inter2former_onnx
@@ -91,6 +92,7 @@ def test_help_imports_nothing_heavy(tmp_path: Path) -> None:
         ["verify", "x"],
         ["train", "--data", "x"],
         ["train", "--data", "x", "--out", "x", "--plot", "--pack"],
+        ["train", "--data", "x", "--out", "x", "--pack", "--join", "y"],
         ["train", "--data", "x", "--out", "x", "--workers", "0"],
     ],
 )
@@ -214,6 +216,34 @@ def test_info_describes_the_installation(tmp_path: Path) -> None:
     assert rows["custom ops"].startswith(("native (", "portable ("))
     portable = run_command("info", cwd=tmp_path, INTER2FORMER_OPS="portable")
     assert "portable (" in portable.stdout
+
+
+@pytest.mark.parametrize(
+    ("others", "said"),
+    [
+        ([], f"onnxruntime   {onnxruntime.__version__}\n"),
+        (
+            ["onnxruntime_gpu", "onnxruntime-openvino"],
+            f"(conflict: onnxruntime {onnxruntime.__version__} and onnxruntime-openvino 9.8 and onnxruntime_gpu 9.8 "
+            "lie over each other; uninstall all of them, then install one)\n",
+        ),
+        (
+            ["onnxruntime-extensions"],
+            f"onnxruntime   {onnxruntime.__version__}\n",
+        ),  # another package, in spite of its name
+    ],
+)
+def test_info_names_other_builds_of_onnxruntime(tmp_path: Path, others: list[str], said: str) -> None:
+    for name in others:
+        folder = tmp_path / f"{name.replace('-', '_')}-9.8.dist-info"
+        folder.mkdir()
+        package = "onnxruntime_extensions" if name.endswith("extensions") else "onnxruntime"
+        (folder / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 9.8\n")
+        (folder / "RECORD").write_text(f"{package}/__init__.py,,\n")
+    path = os.pathsep.join([str(tmp_path), *filter(None, [os.environ.get("PYTHONPATH")])])
+    result = run_command("info", cwd=tmp_path, PYTHONPATH=path)
+    assert result.returncode == 0 and said in result.stdout
+    assert ("conflict" in result.stdout) == ("conflict" in said)
 
 
 def test_missing_extra_is_named(tmp_path: Path) -> None:

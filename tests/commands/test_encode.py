@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -183,6 +184,33 @@ def test_skipped_pictures_are_counted_by_kind(
     (tmp_path / "phone" / "x.heic").write_bytes(b"x")
     assert encode(tmp_path / "phone", tmp_path / "out", bundle) == errors.ImageError.exit_code
     assert "holds no image (" in (said := capsys.readouterr().err) and "; skipped 1 .heic" in said
+
+
+def test_links_and_own_results(bundle: Path, photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The same pictures as `annotate` takes: links to files, no walk through links, no masks of ours."""
+    (photos / "linked.png").symlink_to(photos / "a.png")
+    (photos / "round").symlink_to(photos)
+    (photos / "annotations" / "masks").mkdir(parents=True)
+    (photos / "annotations" / "coco.json").write_text('{"info": {"description": "annotated with inter2former annotate"')
+    Image.fromarray(picture(1)).save(photos / "annotations" / "masks" / "a.png")
+    assert encode(photos, tmp_path / "out", bundle) == 0
+    assert files(tmp_path / "out") == ["a.png.npz", "b.JPG.npz", "c.npy.npz", "linked.png.npz", "trip/a.png.npz"]
+    assert capsys.readouterr().err.splitlines() == [
+        "1 link left out, to folders or to nothing: round",
+        "1 folder of this program's results left out: annotations/masks",
+    ]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems refuse such names")
+def test_names_that_are_not_utf8(bundle: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = tmp_path / "caf\udce9"
+    folder.mkdir()
+    np.save(folder / "caf\udce9.npy", picture(1))
+    (folder / "\x1b[2J\udce9.png").write_bytes(b"no image")
+    assert encode(folder, tmp_path / "out", bundle) == EXIT_SOME_FAILED
+    assert files(tmp_path / "out") == ["caf\udce9.npy.npz"]
+    said = capsys.readouterr()
+    assert r"\x1b[2J\xe9.png" in said.err and "\x1b" not in said.err and "1 encoded" in said.out
 
 
 def test_another_bundle_makes_them_anew(

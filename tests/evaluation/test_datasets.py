@@ -18,6 +18,7 @@ from inter2former_onnx.evaluation.datasets import READERS
 from inter2former_onnx.evaluation.datasets.regions import listed
 from inter2former_onnx.evaluation.targets import Picture, Target, problem
 from inter2former_onnx.images import read_image
+from inter2former_onnx.picture_folder import RESULTS_FILE, results_file
 from support.evaluation_data import HEIGHT, WIDTH, plain_folder, region_folder, scene, write
 
 IMAGE, REGIONS = scene(0)
@@ -311,6 +312,17 @@ def test_missing_counterparts_and_damage_wait_for_their_turn(tmp_path: Path) -> 
 def test_a_folder_of_another_layout_is_refused(name: str, tmp_path: Path) -> None:
     with pytest.raises(ArgumentError, match="expected a folder"):
         READERS[name](tmp_path)
+
+
+def test_own_masks_are_no_photographs(tmp_path: Path) -> None:
+    folder = plain_folder(tmp_path / "data", 2)
+    own = results_file("annotate", ["1.png"])
+    (folder / "masks" / RESULTS_FILE).write_bytes(own)  # masks of ours are masks, and their list is no mask
+    names = [picture.name for picture in READERS["folder"](folder)]
+    (folder / "images" / RESULTS_FILE).write_bytes(own)
+    assert names and RESULTS_FILE not in names
+    with pytest.raises(ArgumentError, match="expected photographs, found results of this program"):
+        READERS["folder"](folder)
 
 
 def test_files_of_other_kinds_are_counted_and_hide_no_picture(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

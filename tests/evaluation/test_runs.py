@@ -21,6 +21,7 @@ from inter2former_onnx.evaluation import report as report_module
 from inter2former_onnx.evaluation.methods.bundle import BundleSettings
 from inter2former_onnx.evaluation.metrics import iou
 from inter2former_onnx.evaluation.results import read_lines
+from inter2former_onnx.picture_folder import is_results_folder
 from support.evaluation_data import HEIGHT, WIDTH, plain_folder, region_folder, write
 from support.fake_bundle import write_fake_bundle
 
@@ -71,6 +72,7 @@ def test_a_run_its_lines_and_its_report(tmp_path: Path, bundle: Path, capsys: py
     for picture in ("miou.png", "worst/01.png", "worst/02.png"):
         assert cv2.imread(str(out / picture)).shape[2] == 3
     assert not (out / "worst" / "03.png").exists()
+    assert is_results_folder(out) and is_results_folder(out / "worst")  # no command takes their pictures for pictures
     assert not [p for p in out.rglob("*") if p.name.endswith(".tmp")]
 
 

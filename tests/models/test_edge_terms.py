@@ -14,6 +14,7 @@ from inter2former_onnx.models.dynamic_local_upsampling import (
     edge_terms,
     local_upsample_2x,
 )
+from inter2former_onnx.models.weights import LinearWeights, NormWeights
 
 ROWS, COLUMNS = 5, 6
 
@@ -34,7 +35,8 @@ def test_crop_of_terms_is_convolution_of_crop(stride: int, box: tuple[int, int, 
     weight, bias = torch.randn(2, 3, 3, 3, generator=generator), torch.randn(2, generator=generator)
     left, top, right, bottom = (stride * side for side in box)
     plain = F.conv2d(edge[None, :, top:bottom, left:right], weight, bias, padding=1)[0].permute(1, 2, 0)
-    torch.testing.assert_close(crop_edge_term(*edge_terms(edge, weight, bias, stride), box), plain, atol=2e-5, rtol=0)
+    terms = edge_terms(edge, LinearWeights(weight, bias), stride)
+    torch.testing.assert_close(crop_edge_term(terms, box), plain, atol=2e-5, rtol=0)
 
 
 @pytest.mark.parametrize("activation", [True, False])
@@ -53,9 +55,8 @@ def test_op_form_is_published_form(box: tuple[int, int, int, int], activation: b
         op = local_upsample_2x(
             x[0].permute(1, 2, 0),
             torch.tensor(box),
-            *edge_terms(edge, module.conv.weight, module.conv.bias, 4),
-            module.norm.weight,
-            module.norm.bias,
+            edge_terms(edge, LinearWeights.of(module.conv), 4),
+            NormWeights.of(module.norm),
             module.conv.weight,
             int(activation),
             module.norm.eps,

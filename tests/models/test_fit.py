@@ -146,7 +146,7 @@ def test_windows(scales: list[tuple[int, int, bool]], window: int) -> None:
     frequencies = torch.tensor([0.5, 0.25])
     plan = plan_windows(grids, offsets, window, frequencies)
     tokens, positions, places = plan_by_hand(grids, offsets, window)
-    assert plan.count == len(positions)
+    assert plan.positions.shape == (len(positions),)
     assert plan.tokens.tolist() == tokens and plan.positions.tolist() == positions
     assert plan.tokens.dtype == plan.positions.dtype == torch.int64
     where = torch.tensor(places, dtype=torch.float32)

@@ -1,5 +1,7 @@
 // Compiled once per instruction set, like a kernel.
+#include "native/maths/activations.hpp"
 #include "native/maths/gemm.hpp"
+#include "native/maths/linear_weights.hpp"
 #include "simd_functions.hpp"
 
 namespace i2f {

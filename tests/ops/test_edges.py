@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from inter2former_onnx.models.dynamic_local_upsampling import edge_terms
 from inter2former_onnx.models.edge_detector import edge_taps, fold_lateral
+from inter2former_onnx.models.weights import LinearWeights
 from support.ops.agreement import assert_forms_agree, oracle, torch_form
 from support.ops.comparison import assert_edges_agree
 from support.ops.families.edges import (
@@ -69,7 +70,7 @@ def test_edge_taps_are_the_edge_terms_of_a_folded_convolution() -> None:
     lateral, conv = torch.nn.Conv2d(6, 6, 1), torch.nn.Conv2d(6, 3, 3, padding=1)
     with torch.no_grad():
         x = torch.randn(1, 6, 16, 24, generator=generator)
-        expected = edge_terms(lateral(x)[0], conv.weight, conv.bias, 4)
-        found = edge_taps(x[0].permute(1, 2, 0), *fold_lateral(lateral, conv), conv.bias, 4)
+        expected = edge_terms(lateral(x)[0], LinearWeights.of(conv), 4)
+        found = edge_taps(x[0].permute(1, 2, 0), fold_lateral(lateral, conv), 4)
     for terms, wanted in zip(found, expected, strict=True):
         torch.testing.assert_close(terms, wanted, atol=1e-5, rtol=0)

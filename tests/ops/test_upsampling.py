@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from inter2former_onnx.models.dynamic_local_upsampling import edge_terms
+from inter2former_onnx.models.weights import LinearWeights
 from support.ops.agreement import assert_forms_agree, oracle
 from support.ops.arrays import Inputs, floats, norm, random_box
 from support.ops.families.upsampling import local_upsample_2x_case
@@ -87,7 +88,8 @@ def test_crop_equals_cropping_first(seed: int, level: int, channels: tuple[int, 
     x = floats(rng, (bottom - top) * s // 2, (right - left) * s // 2, in_dim)
     edge_map, bias = floats(rng, in_dim, s * h, s * w), floats(rng, out_dim)
     weight, (norm_weight, norm_bias) = floats(rng, out_dim, in_dim, 3, 3, scale=0.2), norm(rng, in_dim)
-    terms = edge_terms(torch.from_numpy(edge_map), torch.from_numpy(weight), torch.from_numpy(bias), s)
+    conv = LinearWeights(torch.from_numpy(weight), torch.from_numpy(bias))
+    terms = edge_terms(torch.from_numpy(edge_map), conv, s)
     edges = [np.ascontiguousarray(term.numpy()) for term in terms]
     inputs: Inputs = [x, np.array(box, np.int64), *edges, norm_weight, norm_bias, weight]
     (out,) = run_op("LocalUpsample2x", inputs, {"activation": 0, "epsilon": 1e-5})

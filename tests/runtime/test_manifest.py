@@ -276,25 +276,6 @@ def test_swapped_files(bundle: Path) -> None:
     assert "encoder.onnx" in refused(bundle)
 
 
-@pytest.mark.skipif(os.name == "nt", reason="links need rights on Windows")
-def test_link_out_of_the_bundle(bundle: Path, tmp_path: Path) -> None:
-    (bundle / "decoder.onnx").rename(tmp_path / "elsewhere.onnx")
-    (bundle / "decoder.onnx").symlink_to(tmp_path / "elsewhere.onnx")
-    assert "a link that leads out of the bundle" in refused(bundle)
-    (bundle / "decoder.onnx").unlink()
-    (bundle / "decoder.onnx").symlink_to("decoder.onnx")
-    assert "decoder.onnx" in refused(bundle)
-
-
-@pytest.mark.skipif(os.name == "nt", reason="links need rights on Windows")
-def test_link_within_the_bundle_and_to_the_bundle(bundle: Path, tmp_path: Path) -> None:
-    (bundle / "decoder.onnx").rename(bundle / "blob")
-    (bundle / "decoder.onnx").symlink_to("blob")
-    (tmp_path / "linked").symlink_to(bundle, target_is_directory=True)
-    manifest = reader.read_manifest(tmp_path / "linked")
-    reader.check_files(tmp_path / "linked", manifest, manifest.files)
-
-
 def test_sha256_is_computed_once_for_an_unchanged_file(bundle: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     manifest = reader.read_manifest(bundle)
     reader.check_files(bundle, manifest, ["decoder.onnx"])

@@ -48,7 +48,7 @@ def plain_session(image: EncodedImage, clicks: Sequence[Click], drop_islands: bo
     labels = np.full((height, width), 2, dtype=np.uint8)
     y, x = np.mgrid[:height, :width]
     back = np.empty(0)
-    for click in clicks:
+    for number, click in enumerate(clicks):
         row, column = geometry.model_pixel(click.y, click.x)
         labels[(y - row) ** 2 + (x - column) ** 2 <= 25] = 4 if click.positive else 0
         box = region_of_interest(labels)
@@ -57,7 +57,8 @@ def plain_session(image: EncodedImage, clicks: Sequence[Click], drop_islands: bo
         if drop_islands:
             logits = np.where(islands_of(logits, labels == 4), -logits, logits)
         back = geometry.logits(logits, region_of_interest(np.ones_like(labels)), -100.0)
-        labels = np.where(logits > 0, FOREGROUND[labels], BACKGROUND[labels])
+        if any(made.positive for made in clicks[: number + 1]):
+            labels = np.where(logits > 0, FOREGROUND[labels], BACKGROUND[labels])
     return labels, back
 
 

@@ -14,40 +14,40 @@ from inter2former_onnx.models.checkpoints import Limits, read_checkpoint
 
 
 def text(value: str) -> bytes:
-    """BINUNICODE."""
+    """Write a BINUNICODE."""
     data = value.encode()
     return b"X" + len(data).to_bytes(4, "little") + data
 
 
 def number(value: int) -> bytes:
-    """LONG1: an integer of any sign and up to 255 bytes."""
+    """Write a LONG1: an integer of any sign and up to 255 bytes."""
     data = value.to_bytes(value.bit_length() // 8 + 1, "little", signed=True)
     return b"\x8a" + len(data).to_bytes(1, "little") + data
 
 
 def name(dotted: str) -> bytes:
-    """GLOBAL; the last part of `dotted` is the name, what is before it the module."""
+    """Write a GLOBAL; the last part of `dotted` is the name, what is before it the module."""
     module, _, qualified = dotted.rpartition(".")
     return f"c{module}\n{qualified}\n".encode()
 
 
 def items(*parts: bytes) -> bytes:
-    """TUPLE of values."""
+    """Write a TUPLE of values."""
     return b"(" + b"".join(parts) + b"t"
 
 
 def call(dotted: str, *arguments: bytes) -> bytes:
-    """REDUCE of a global."""
+    """Write a REDUCE of a global."""
     return name(dotted) + items(*arguments) + b"R"
 
 
 def mapping(entries: Mapping[str, bytes]) -> bytes:
-    """A dictionary."""
+    """Write a dictionary."""
     return b"}(" + b"".join(text(key) + value for key, value in entries.items()) + b"u"
 
 
 def storage(key: str, numel: int, kind: str = "torch.FloatStorage") -> bytes:
-    """A storage by its persistent id."""
+    """Write a storage by its persistent id."""
     return items(text("storage"), name(kind), text(key), text("cpu"), number(numel)) + b"Q"
 
 
@@ -59,7 +59,7 @@ def tensor(
     offset: int = 0,
     kind: str = "torch.FloatStorage",
 ) -> bytes:
-    """A tensor on a storage, as torch.save writes it."""
+    """Write a tensor on a storage, as torch.save writes it."""
     return call(
         "torch._utils._rebuild_tensor_v2",
         storage(key, numel, kind),
@@ -76,12 +76,12 @@ WEIGHT_BYTES = b"\x00\x00\x80\x3f\x00\x00\x00\x40\x00\x00\x40\x40"  # 1, 2, 3 as
 
 
 def whole(value: bytes) -> bytes:
-    """A pickle of one value."""
+    """Write a pickle of one value."""
     return b"\x80\x02" + value + b"."
 
 
 def state(entry: bytes) -> bytes:
-    """A pickle of a state dict with one entry, "w"."""
+    """Write a pickle of a state dict with one entry, "w"."""
     return whole(mapping({"w": entry}))
 
 
@@ -92,7 +92,7 @@ def write_archive(
     extra: Mapping[str, bytes] | None = None,
     compression: int = zipfile.ZIP_STORED,
 ) -> Path:
-    """The zip format: `data` as the pickle, `storages` by key (the three numbers of WEIGHT under "0" unless given)."""
+    """Write the zip format: `data` as pickle, `storages` by key (the numbers of WEIGHT under "0" unless given)."""
     path.unlink(missing_ok=True)  # as in write_anew
     with zipfile.ZipFile(path, "w", compression) as archive:
         archive.writestr("archive/data.pkl", data)
@@ -104,7 +104,7 @@ def write_archive(
 
 
 def legacy(value: bytes, storages: Mapping[str, bytes], element_size: int = 4) -> bytes:
-    """The format before 1.6, with `value` as its object."""
+    """Write the format before 1.6, with `value` as its object."""
     head = [pickle.dumps(part, 2) for part in (0x1950A86A20F9469CFC6C, 1001, {"little_endian": True})]
     tail = [(len(data) // element_size).to_bytes(8, "little") + data for data in storages.values()]
     return b"".join([*head, whole(value), pickle.dumps(list(storages), 2), *tail])

@@ -128,7 +128,8 @@ class Session:
         self.logits = self.decode(disc if unclicked else None)
         if self.drop_islands:
             drop_islands(self.logits, self.labels == 4)
-        self.labels = np.where(self.logits > 0, FOREGROUND[self.labels], BACKGROUND[self.labels])
+        if any(click.positive for click in self.clicks):
+            self.labels = np.where(self.logits > 0, FOREGROUND[self.labels], BACKGROUND[self.labels])
         return self.mask()
 
     def decode(self, first_disc: np.ndarray | None) -> np.ndarray:

@@ -15,6 +15,7 @@ import pytest
 import torch
 
 from inter2former_onnx import cli
+from inter2former_onnx.commands.train_arguments import build_recipe
 from inter2former_onnx.errors import ArgumentError, CheckpointError
 from inter2former_onnx.evaluation.targets import Target
 from inter2former_onnx.models import Inter2Former, ModelConfig
@@ -283,6 +284,12 @@ def test_command_packs(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixtu
         (["--data", "none", "--device", "abacus"], 2, "--device abacus: "),
         (["--data", "none", "--config", "none"], 4, "none"),
         (["--data", "none", "--evaluate", "none"], 5, "none"),
+        (["--data", "none", "--evaluate", "none", "--list", "eval.json"], 2, "--list eval.json: there is no such file"),
+        (["--data", "none", "--recipe", "none.json"], 2, "none.json cannot be read as JSON"),
+        (["--data", "none", "--background-share", "2"], 2, "background_share: expected 0 to 1"),
+        (["--data", "none", "--source-weight", "ccp"], 2, "--source-weight ccp: expected NAME=NUMBER"),
+        (["--data", "none", "--source-weight", "ccp=-1"], 2, "source_weights: expected factors from 0"),
+        (["--join", "none"], 2, "none holds no state.pt.0"),
     ],
 )
 def test_command_names_what_it_cannot_use(
@@ -293,6 +300,68 @@ def test_command_names_what_it_cannot_use(
     assert cli.main(["train", "--out", "out", *more]) == status
     error = capsys.readouterr().err
     assert message in error and error.count("\n") == 1 and not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        (["--hours", "1", "--steps", "1"], "--hours and --steps both say how long; give one"),
+        (["--hours", "1", "--minutes", "1"], "--hours and --minutes both say how long; give one"),
+        (["--steps", "1", "--minutes", "1"], "--steps and --minutes both say how long; give one"),
+        (["--resume", "--start", "w"], "--resume and --start both say where to begin; give one"),
+        (["--from-parts", "p"], "--from-parts says what --resume goes on from; give --resume too"),
+        (["--from-parts", "p", "--start", "w"], "--from-parts says what --resume goes on from; give --resume too"),
+        (["--hours", "1", "--later-minutes", "3"], "--later-minutes is for a piece of a run; give --minutes too"),
+        (["--reserve", "0"], "--reserve is for a piece of a run; give --minutes too"),
+        (["--minutes", "0.2"], "--minutes above --reserve, found 0, 0.25 and 0.2"),
+        (["--minutes", "nan"], "--minutes above --reserve, found 0, 0.25 and nan"),
+        (["--minutes", "2", "--later-minutes", "-1"], "found -1, 0.25 and 2"),
+        (["--to-parts", "out"], "--to-parts and --out are the same folder, out; choose another"),
+        (["--resume", "--from-parts", "./out"], "--from-parts and --out are the same folder, out; choose another"),
+        (["--join", "out"], "--join and --out are the same folder, out; choose another"),
+        (["--pack", "--data", "out"], "--data and --out are the same folder, out; choose another"),
+        (["--list", "eval.json"], "--list is for --evaluate"),
+        (["--shards", "2"], "--shards is for --pack"),
+        (["--evaluate", "w", "--shards", "2"], "--shards is for --pack"),
+        (["--plot", "--minutes", "0"], "--plot does not train; it takes no --minutes"),
+        (["--pack", "--add-shards", "a.zip"], "--pack does not train; it takes no --add-shards"),
+        (["--evaluate", "w", "--resume"], "--evaluate does not train; it takes no --resume"),
+        (["--join", "p", "--to-parts", "q"], "--join does not train; it takes no --to-parts"),
+    ],
+)
+def test_options_that_exclude_each_other_are_refused_before_anything_is_read(
+    more: list[str], message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    data = [] if "--data" in more else ["--data", "none"]
+    assert cli.main(["train", "--out", "out", *data, *more]) == ArgumentError.exit_code
+    assert capsys.readouterr().err.endswith(f"{message}\n") and not list(tmp_path.iterdir())
+
+
+def test_options_change_the_fields_of_a_recipe_file(tmp_path: Path) -> None:
+    path = tmp_path / "recipe.json"
+    path.write_text(
+        json.dumps(
+            {
+                "objects": 3,
+                "ema": 0.9,
+                "source_weights": [["bsds500", 2.0], ["ccp", 0.5]],
+                "losses": {"agreement": 8.0, "boxes": 2.0},
+            }
+        )
+    )
+    options = ["--recipe", str(path), "--objects", "4", "--source-weight", "ccp=0", "--source-weight", "pets=3"]
+    options += ["--loss", "boxes=0", "--background-share", "0.5"]
+    found = build_recipe(cli.build_parser().parse_args(["train", "--out", "out", *options]))
+    assert found == Recipe(
+        objects=4,
+        ema=0.9,
+        source_weights=(("bsds500", 2.0), ("ccp", 0.0), ("pets", 3.0)),
+        background_share=0.5,
+        losses=LossWeights(agreement=8.0, boxes=0.0),
+    )
+    assert build_recipe(cli.build_parser().parse_args(["train", "--out", "out"])) == Recipe()
 
 
 def test_step_keeps_to_one_device(monkeypatch: pytest.MonkeyPatch) -> None:

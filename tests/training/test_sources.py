@@ -215,5 +215,9 @@ def test_shards_hold_alike_shares_and_add_up(folder: Path, tmp_path: Path, capsy
     assert (packed.maps[0] == VOID_REGION).any()
     with pytest.raises(ArgumentError, match="not a shard"):
         read_shards([folder / "index.json"], out)
+    before = (folder / "index.json").read_text()
+    with pytest.raises(ArgumentError, match="another photograph"):
+        read_shards(shards[:1], folder)  # the folder that was packed
+    assert (folder / "index.json").read_text() == before
     with pytest.raises(ArgumentError, match="--shards"):
         write_shards(small, 0)

@@ -26,7 +26,9 @@ const notes = new Notes();
 try {
   const api = new Api();
   const store = new Store();
-  store.load(await api.state());
+  const state = await api.state();
+  store.load(state);
+  for (const notice of state.notices) notes.show(notice, true);
 
   const view = new View();
   const painter = new Painter({ store, view });

@@ -59,6 +59,7 @@ export class Pictures {
       this.#view.show(content.width, content.height);
       store.encodingWas(content.encoding);
       store.adopt(content);
+      if (content.notice) this.#notes.show(content.notice, true);
       store.changed(STATUS, VIEW);
       painter.request(true);
       // The next one is ready when it is wanted.

@@ -65,7 +65,8 @@ export {};
 
 /**
  * The answer to opening a picture: everything about it.
- * @typedef {Changes & {width: number, height: number, encoding: Progress}} OpenedPicture
+ * @typedef {Changes & {width: number, height: number, encoding: Progress, notice: string}} OpenedPicture  the notice is
+ *   what a person should know about it; mostly empty
  */
 
 /**
@@ -107,6 +108,8 @@ export {};
  * @property {string} folder
  * @property {string} out  folder of the files
  * @property {Picture[]} pictures
+ * @property {Picture[]} missing  annotated ones whose files are not there
+ * @property {string[]} notices  what a person should know at the start, a line each
  * @property {Category[]} classes
  * @property {Colour[]} colours  of objects, in turn
  * @property {boolean} random_weights  whether the masks mean nothing

@@ -19,16 +19,6 @@ constexpr int64_t kKeyBlock = 96;
 // their precision (2^60 times a million keys is 2^80).
 constexpr float kSafeScore = 60.0f;
 
-constexpr float kLog2E = 1.44269504f;
-
-// Columns of q, of k and of v in an input `qkv` that holds them side by side.
-I2F_INLINE int64_t checked_third(const Context& context, int64_t columns) {
-  if (columns % 3 != 0) {
-    context.fail("input 'qkv' has %lld columns, expected queries, keys and values of equal width",
-                 static_cast<long long>(columns));
-  }
-  return columns / 3;
-}
 
 // Channels of a head; the rotary embedding needs a multiple of four.
 I2F_INLINE int64_t checked_head_dim(const Context& context, int64_t channels, int64_t heads) {
@@ -82,65 +72,87 @@ inline void prepare_keys(const RotaryTable& rotary, Grid grid, const float* k, c
   }
 }
 
-// Norms [blocks][heads] of blocks of keys: the first [heads] become those of all keys.
-I2F_INLINE void merge_norms(float* norms, int64_t blocks, int64_t heads) {
-  for (int64_t block = 1; block < blocks; ++block) {
-    for (int64_t head = 0; head < heads; ++head) {
-      const float other = norms[block * heads + head];
-      if (!(other <= norms[head]) && norms[head] == norms[head]) norms[head] = other;
-    }
-  }
-}
-
-// All rotated keys and values, computed in parallel.
+// All rotated keys and values, and what their queries need beside them.
 class PreparedKeys {
  public:
-  // k and v: rows of `stride` floats, `grid` of them.
+  // Room for the keys of all tokens of the grid. They come in blocks(), each by prepare_block, in any order; then
+  // finish.
+  PreparedKeys(const float* freqs, Grid grid, int64_t heads, int64_t head_dim)
+      : grid_(grid),
+        heads_(heads),
+        head_dim_(head_dim),
+        memory_({bytes_of<float>(RotaryTable::floats(positions(), head_dim)),
+                 bytes_of<float>(key_value_floats(tokens(), heads * head_dim)), bytes_of<float>(blocks() * heads)}),
+        rotary_(freqs, head_dim, positions(), memory_.part<float>(0)) {}
+
+  // The keys and values of rows of k and v, `stride` floats apart, computed in parallel.
   PreparedKeys(const Context& context, const float* freqs, Grid grid, const float* k, const float* v, int64_t stride,
                int64_t heads, int64_t head_dim)
-      : tokens_(grid.rows * grid.columns),
-        positions_(max_of(grid.rows, grid.columns)),
-        blocks_(ceil_div(tokens_, kPrepareTokens)),
-        memory_({bytes_of<float>(RotaryTable::floats(positions_, head_dim)),
-                 bytes_of<float>(key_value_floats(tokens_, heads * head_dim)), bytes_of<float>(blocks_ * heads)}),
-        rotary_(freqs, head_dim, positions_, memory_.part<float>(0)) {
-    float* data = memory_.part<float>(1);
-    float* norms = memory_.part<float>(2);
-    const KeyValues target = {data, tokens_, heads, head_dim};
-    context.parallel_for(blocks_, [&](int64_t block) {
-      const int64_t first = block * kPrepareTokens;
-      prepare_keys(rotary_, grid, k, v, stride, first, min_of(first + kPrepareTokens, tokens_), target, data,
-                   norms + block * heads);
-    });
-    merge_norms(norms, blocks_, heads);
-    keys_ = target;
+      : PreparedKeys(freqs, grid, heads, head_dim) {
+    context.parallel_for(blocks(), [&](int64_t block) { prepare_block(k, v, stride, block); });
+    finish();
   }
 
+  int64_t blocks() const { return ceil_div(tokens(), kPrepareTokens); }
+
+  void prepare_block(const float* k, const float* v, int64_t stride, int64_t block) const {
+    const int64_t first = block * kPrepareTokens;
+    prepare_keys(rotary_, grid_, k, v, stride, first, min_of(first + kPrepareTokens, tokens()), keys(),
+                 memory_.part<float>(1), block_norms() + block * heads_);
+  }
+
+  // Joins the blocks' norms.
+  void finish() const {
+    float* norms = block_norms();
+    for (int64_t block = 1; block < blocks(); ++block) {
+      for (int64_t head = 0; head < heads_; ++head) {
+        const float other = norms[block * heads_ + head];
+        if (!(other <= norms[head]) && norms[head] == norms[head]) norms[head] = other;
+      }
+    }
+  }
+
+  Grid grid() const { return grid_; }
   const RotaryTable& rotary() const { return rotary_; }
-  const KeyValues& keys() const { return keys_; }
-  const float* norms() const { return memory_.part<float>(2); }
+  KeyValues keys() const { return {memory_.part<float>(1), tokens(), heads_, head_dim_}; }
+  // Of each head the largest sum of squares of a key, NaN if there is a NaN.
+  const float* norms() const { return block_norms(); }
 
  private:
-  // Tokens of one task.
+  // Tokens of one block.
   static constexpr int64_t kPrepareTokens = 512;
 
-  int64_t tokens_;
-  int64_t positions_;
-  int64_t blocks_;
+  int64_t tokens() const { return grid_.rows * grid_.columns; }
+  int64_t positions() const { return max_of(grid_.rows, grid_.columns); }
+  // [blocks][heads]; finish makes the first [heads] those of all keys.
+  float* block_norms() const { return memory_.part<float>(2); }
+
+  Grid grid_;
+  int64_t heads_;
+  int64_t head_dim_;
   Scratch memory_;
   RotaryTable rotary_;
-  KeyValues keys_ = {};
 };
 
-// Scratch of one tile.
+// What one tile of queries works in.
 struct AttentionTile {
   float* queries;  // [head_dim][kPanel], scaled; also room for one rotated row behind it
   float* scores;   // [kKeyBlock][kPanel]
   float* state;    // [2][kPanel]: running maximum, running sum
+};
 
-  static I2F_INLINE int64_t query_floats(int64_t head_dim) { return head_dim * kPanel + head_dim; }
-  static I2F_INLINE int64_t score_floats() { return kKeyBlock * kPanel; }
-  static I2F_INLINE int64_t state_floats() { return 2 * kPanel; }
+class AttentionScratch {
+ public:
+  explicit AttentionScratch(int64_t head_dim)
+      : scratch_({bytes_of<float>(head_dim * kPanel + head_dim), bytes_of<float>(kKeyBlock * kPanel),
+                  bytes_of<float>(2 * kPanel)}) {}
+
+  I2F_INLINE AttentionTile tile() const {
+    return {scratch_.part<float>(0), scratch_.part<float>(1), scratch_.part<float>(2)};
+  }
+
+ private:
+  Scratch scratch_;
 };
 
 // The scores of `keys` keys, already as unshifted powers of two, into tile.scores; adds them to the running sums.
@@ -247,16 +259,20 @@ inline float load_queries(const AttentionTile& tile, const RotaryTable& rotary, 
   return largest;
 }
 
-// The attention of `count` <= kPanel queries (see load_queries) to out [heads * head_dim][kPanel]; key_norms [heads] as
-// prepare_keys found them. Where `lse` is given, the logarithm of each sum of exponentials goes to lse [heads][kPanel].
-inline void attend_tile(const AttentionTile& tile, const RotaryTable& rotary, Grid grid, const float* q,
-                        int64_t q_stride, const int64_t* rows, const int64_t* positions, int64_t count,
-                        const KeyValues& keys, const float* key_norms, float* out, float* lse = nullptr) {
+// The attention of `count` <= kPanel queries (see load_queries) over the prepared keys to out
+// [heads * head_dim][kPanel]. Where `lse` is given, the logarithm of each sum of exponentials goes to
+// lse [heads][kPanel].
+inline void attend_tile(const AttentionTile& tile, const PreparedKeys& prepared, const float* q, int64_t q_stride,
+                        const int64_t* rows, const int64_t* positions, int64_t count, float* out,
+                        float* lse = nullptr) {
+  const KeyValues keys = prepared.keys();
+  const float* norms = prepared.norms();
   const int64_t head_dim = keys.head_dim;
   for (int64_t head = 0; head < keys.heads; ++head) {
-    const float squares = load_queries(tile, rotary, grid, q, q_stride, rows, positions, count, head, head_dim);
+    const float squares =
+        load_queries(tile, prepared.rotary(), prepared.grid(), q, q_stride, rows, positions, count, head, head_dim);
     // |q . k| <= |q| |k|; a NaN makes it false.
-    const bool bounded = squares * key_norms[head] <= kSafeScore * kSafeScore;
+    const bool bounded = squares * norms[head] <= kSafeScore * kSafeScore;
     attend_head(tile, keys, head, count, bounded, out + head * head_dim * kPanel);
     if (lse == nullptr) continue;
     for (int64_t i = 0; i < count; ++i) {

@@ -6,6 +6,7 @@
 #pragma once
 
 #include "native/maths/gemm.hpp"
+#include "native/maths/rows.hpp"
 #include "native/memory.hpp"
 
 namespace i2f {
@@ -67,10 +68,7 @@ inline void sum_buckets(const CodeProjection& projection, const float* k, const 
        });
   for (int64_t i = 0; i < tokens; ++i) {
     float* sum = sums.values + codes[i] * channels;
-    const float* value = v + (first + i) * stride;
-    int64_t j = 0;
-    for (; j + kLanes <= channels; j += kLanes) store(sum + j, load(sum + j) + load(value + j));
-    for (; j < channels; ++j) sum[j] += value[j];
+    add_rows(sum, v + (first + i) * stride, channels, sum);
     sums.counts[codes[i]] += 1.0f;
   }
 }
@@ -302,7 +300,7 @@ inline void bsq_head(const BsqTile& tile, const Buckets& buckets, const float* c
 inline void bsq_tile(const BsqTile& tile, const float* q, int64_t q_stride, const int64_t* rows, int64_t count,
                      const Buckets& buckets, const float* codebook, float* out) {
   const int64_t head_dim = buckets.head_dim;
-  const float scale = 1.44269504f / sqrtf(static_cast<float>(head_dim));
+  const float scale = kLog2E / sqrtf(static_cast<float>(head_dim));
   for (int64_t head = 0; head < buckets.heads; ++head) {
     for (int64_t i = 0; i < kPanel; ++i) {
       const float* query = q + (i < count ? (rows != nullptr ? rows[i] : i) : 0) * q_stride + head * head_dim;

@@ -17,15 +17,13 @@ _CHUNK = 512
 @script(INTER2FORMER, default_opset=op)
 def IntoChunks(x: FLOAT, heads: INT64) -> FLOAT:
     """x [n, D], heads [1] -> [chunks, heads, chunk, D / heads], the last chunk padded."""
-    zero = op.Constant(value_ints=[0])
-    one = op.Constant(value_ints=[1])
     # Equal chunks, so that at most (chunks - 1) rows are padding; at least one chunk, so that n = 0 has a shape.
     number = op.Shape(x, start=0, end=1)
     most = op.Constant(value_ints=[_CHUNK])
-    chunks = op.Max(op.Div(op.Sub(op.Add(number, most), one), most), one)
-    chunk = op.Div(op.Sub(op.Add(number, chunks), one), chunks)
-    filled = op.Pad(x, op.Concat(zero, zero, op.Sub(op.Mul(chunk, chunks), number), zero, axis=0))
-    width = op.Div(op.Shape(x, start=1, end=2), heads)
+    chunks = op.Max((number + most - 1) / most, [1])
+    chunk = (number + chunks - 1) / chunks
+    filled = op.Pad(x, op.Concat([0, 0], chunk * chunks - number, [0], axis=0))
+    width = op.Shape(x, start=1, end=2) / heads
     chunked = op.Reshape(filled, op.Concat(chunks, chunk, heads, width, axis=0), allowzero=1)
     return op.Transpose(chunked, perm=[0, 2, 1, 3])
 
@@ -33,9 +31,8 @@ def IntoChunks(x: FLOAT, heads: INT64) -> FLOAT:
 @script(INTER2FORMER, default_opset=op)
 def OutOfChunks(chunked: FLOAT, number: INT64) -> FLOAT:
     """[chunks, heads, chunk, d], the number [1] of rows that are no padding -> [number, heads d]."""
-    zero = op.Constant(value_ints=[0])
-    padded = op.Mul(op.Shape(chunked, start=0, end=1), op.Shape(chunked, start=2, end=3))
-    channels = op.Mul(op.Shape(chunked, start=1, end=2), op.Shape(chunked, start=3, end=4))
+    padded = op.Shape(chunked, start=0, end=1) * op.Shape(chunked, start=2, end=3)
+    channels = op.Shape(chunked, start=1, end=2) * op.Shape(chunked, start=3, end=4)
     rows = op.Transpose(chunked, perm=[0, 2, 1, 3])
     joined = op.Reshape(rows, op.Concat(padded, channels, axis=0), allowzero=1)
-    return op.Slice(joined, zero, number, zero)
+    return op.Slice(joined, [0], number, [0])

@@ -3,29 +3,14 @@
 
 #include "attention/attention.hpp"
 #include "attention/bsq.hpp"
-#include "native/memory.hpp"
+#include "native/maths/linear_weights.hpp"
 #include "native/maths/residual.hpp"
+#include "native/memory.hpp"
 
 namespace i2f {
 namespace I2F_ISA {
 
-// HybridAttention's inputs, which both ops begin with, in the order of the definition.
-enum HybridInput : size_t {
-  kX,
-  kQkv,
-  kBoundary,
-  kOther,
-  kGrid,
-  kFreqs,
-  kCodeWeight,
-  kCodeBias,
-  kCodebook,
-  kProjWeight,
-  kProjBias,
-  kHybridInputs
-};
-
-// Those inputs, checked.
+// The inputs that both ops begin with, checked.
 struct HybridArguments {
   const float* x;
   const float* qkv;
@@ -48,38 +33,35 @@ struct HybridArguments {
   int64_t head_dim;
 };
 
-inline HybridArguments checked_hybrid_inputs(const Context& context, int64_t heads) {
-  Dim n{"N"}, c{"C"}, d3{"3D"}, nb{"Nb"}, no{"No"}, two{"2", 2}, b{"B"};
-  HybridArguments in = {};
-  in.x = context.f32(kX, {&n, &c});
-  in.qkv = context.f32(kQkv, {&n, &d3});
-  in.channels = checked_third(context, d3.value);
-  Dim d{"D", in.channels};
-  in.boundary = context.i64(kBoundary, {&nb});
-  in.other = context.i64(kOther, {&no});
-  const int64_t* grid = context.i64(kGrid, {&two});
-  in.head_dim = checked_head_dim(context, d.value, heads);
-  Dim quarter{"D/num_heads/4", in.head_dim / 4};
-  in.freqs = context.f32(kFreqs, {&quarter});
-  in.code_weight = context.f32(kCodeWeight, {&b, &d});
-  in.code_bias = context.f32(kCodeBias, {&b});
-  in.bits = checked_bits(context, b.value);
-  Dim twice{"2B", 2 * in.bits};
-  in.codebook = context.f32(kCodebook, {&twice, &d});
-  in.proj_weight = context.f32(kProjWeight, {&c, &d});
-  in.proj_bias = context.f32(kProjBias, {&c});
-  in.grid = checked_grid(context, "grid", grid, n.value);
-  if (nb.value + no.value != n.value) {
+// Checks what no port can say. `In` are either op's Inputs.
+template <class In>
+I2F_INLINE HybridArguments checked_hybrid_inputs(const Context& context, const In& in, size_t boundary, size_t other) {
+  HybridArguments checked = {};
+  checked.head_dim = checked_head_dim(context, in.D, in.num_heads);
+  checked.bits = checked_bits(context, in.B);
+  checked.grid = checked_grid(context, "grid", in.grid, in.N);
+  if (in.Nb + in.No != in.N) {
     context.fail("inputs 'boundary' and 'other' name %lld + %lld tokens, expected N=%lld together",
-                 static_cast<long long>(nb.value), static_cast<long long>(no.value), static_cast<long long>(n.value));
+                 static_cast<long long>(in.Nb), static_cast<long long>(in.No), static_cast<long long>(in.N));
   }
-  context.check_partition(kBoundary, in.boundary, nb.value, kOther, in.other, no.value);
-  in.tokens = n.value;
-  in.width = c.value;
-  in.boundary_count = nb.value;
-  in.other_count = no.value;
-  in.heads = heads;
-  return in;
+  context.check_partition(boundary, in.boundary, in.Nb, other, in.other, in.No);
+  checked.x = in.x;
+  checked.qkv = in.qkv;
+  checked.boundary = in.boundary;
+  checked.other = in.other;
+  checked.freqs = in.freqs;
+  checked.code_weight = in.code_weight;
+  checked.code_bias = in.code_bias;
+  checked.codebook = in.codebook;
+  checked.proj_weight = in.proj_weight;
+  checked.proj_bias = in.proj_bias;
+  checked.tokens = in.N;
+  checked.width = in.C;
+  checked.channels = in.D;
+  checked.boundary_count = in.Nb;
+  checked.other_count = in.No;
+  checked.heads = in.num_heads;
+  return checked;
 }
 
 // What the attention of the tokens rows[0 .. count-1] gives, [D][kPanel], through the projection to their rows of y.
@@ -95,37 +77,24 @@ inline void project_rows(const HybridArguments& in, const PackedLinear& projecti
 // projection and the residual addition straight to its rows of y.
 inline void hybrid_attention(const Context& context, const HybridArguments& in, const PackedLinear& projection,
                              float* y) {
-  // Tokens whose keys one task rotates.
-  constexpr int64_t kPrepareTokens = 512;
   const int64_t channels = in.channels;
   const int64_t stride = 3 * channels;
   const float* k = in.qkv + channels;
   const float* v = in.qkv + 2 * channels;
 
   // First pass over the tokens: rotated keys for the one route, buckets for the other.
-  const int64_t rotary_tokens = in.boundary_count > 0 ? in.tokens : 0;
-  const int64_t bsq_tokens = in.other_count > 0 ? in.tokens : 0;
-  const int64_t blocks = ceil_div(rotary_tokens, kPrepareTokens);
-  const int64_t positions = in.boundary_count > 0 ? max_of(in.grid.rows, in.grid.columns) : 0;
-  const Scratch shared({bytes_of<float>(RotaryTable::floats(positions, in.head_dim)),
-                        bytes_of<float>(key_value_floats(rotary_tokens, channels)),
-                        bytes_of<float>(blocks * in.heads)});
-  const RotaryTable rotary(in.freqs, in.head_dim, positions, shared.part<float>(0));
-  float* key_data = shared.part<float>(1);
-  float* norms = shared.part<float>(2);
-  const KeyValues keys = {key_data, rotary_tokens, in.heads, in.head_dim};
-  const BsqMemory memory(bsq_tokens, in.bits, in.heads, in.head_dim);
+  const PreparedKeys prepared(in.freqs, in.boundary_count > 0 ? in.grid : Grid{0, 0}, in.heads, in.head_dim);
+  const BsqMemory memory(in.other_count > 0 ? in.tokens : 0, in.bits, in.heads, in.head_dim);
   memory.pack_projection(in.code_weight, in.code_bias);
+  const int64_t blocks = prepared.blocks();
   context.parallel_for(blocks + memory.chunks(), [&](int64_t task) {
     if (task < blocks) {
-      const int64_t first = task * kPrepareTokens;
-      prepare_keys(rotary, in.grid, k, v, stride, first, min_of(first + kPrepareTokens, rotary_tokens), keys, key_data,
-                   norms + task * in.heads);
+      prepared.prepare_block(k, v, stride, task);
     } else {
       memory.sum_chunk(k, v, stride, task - blocks);
     }
   });
-  if (blocks > 0) merge_norms(norms, blocks, in.heads);
+  prepared.finish();
   const Buckets buckets = memory.collect();
 
   // Second pass: tiles of queries, the expensive route first.
@@ -140,11 +109,8 @@ inline void hybrid_attention(const Context& context, const HybridArguments& in, 
       const int64_t first = task * kPanel;
       rows = in.boundary + first;
       count = min_of(kPanel, in.boundary_count - first);
-      const Scratch scratch({bytes_of<float>(AttentionTile::query_floats(in.head_dim)),
-                             bytes_of<float>(AttentionTile::score_floats()),
-                             bytes_of<float>(AttentionTile::state_floats())});
-      const AttentionTile tile = {scratch.part<float>(0), scratch.part<float>(1), scratch.part<float>(2)};
-      attend_tile(tile, rotary, in.grid, in.qkv, stride, rows, rows, count, keys, norms, attended);
+      const AttentionScratch scratch(in.head_dim);
+      attend_tile(scratch.tile(), prepared, in.qkv, stride, rows, rows, count, attended);
     } else {
       const int64_t first = (task - boundary_tiles) * kPanel;
       rows = in.other + first;

@@ -56,16 +56,12 @@ class RotaryTable {
     Vec squares = zero();
     for (int64_t i = 0; i < half_; i += kLanes) {
       const int64_t left = half_ - i;
-      const Vec value = left >= kLanes ? load(x + i) : load_n(x + i, left);
-      const Vec cosine = left >= kLanes ? load(entry + i) : load_n(entry + i, left);
-      const Vec sine = left >= kLanes ? load(entry + half_ + i) : load_n(entry + half_ + i, left);
+      const Vec value = load_up_to(x + i, left);
+      const Vec cosine = load_up_to(entry + i, left);
+      const Vec sine = load_up_to(entry + half_ + i, left);
       const Vec turned = fma(value, cosine, swap_pairs(value) * sine) * set(scale);
       squares = fma(turned, turned, squares);
-      if (left >= kLanes) {
-        store(out + i, turned);
-      } else {
-        store_n(out + i, turned, left);
-      }
+      store_up_to(out + i, turned, left);
     }
     return squares;
   }

@@ -5,7 +5,7 @@
 #include <mutex>
 #include <utility>
 
-#include "native/ort/kernel.hpp"
+#include "native/ort/errors.hpp"
 
 namespace i2f {
 

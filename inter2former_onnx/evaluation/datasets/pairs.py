@@ -9,6 +9,7 @@ from pathlib import Path
 
 from ...errors import ArgumentError
 from ...image_formats import READ_SUFFIXES, skipped_kinds
+from ...picture_folder import is_results_folder
 from ..targets import Picture, Target, missing
 
 _LOG = logging.getLogger(__name__)
@@ -52,8 +53,10 @@ def pairs(images: Path, masks: Path, read: MaskReader) -> list[Picture]:
         read: gives the objects of a mask file.
 
     Raises:
-        ArgumentError: no images.
+        ArgumentError: no images, or results of this program in their place.
     """
+    if is_results_folder(images):
+        raise ArgumentError(f"{images}: expected photographs, found results of this program")
     pictures = {path.stem: path for path in files(images)}
     if not pictures:
         raise ArgumentError(f"{images}: no image in this folder")

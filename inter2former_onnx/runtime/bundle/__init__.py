@@ -1,6 +1,6 @@
 """The format of a bundle: its manifest, read, checked and written, and the files it lists (docs/bundle.md)."""
 
-from .files import check_files
+from .files import check_files, side_by_side
 from .manifest import (
     DECODER,
     ENCODER,
@@ -33,4 +33,5 @@ __all__ = [
     "parse_manifest",
     "read_manifest",
     "shipped_bundle",
+    "side_by_side",
 ]

@@ -7,7 +7,10 @@ hundreds of megabytes takes a noticeable while.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+import shutil
+import tempfile
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from ...errors import BundleError
@@ -54,21 +57,19 @@ def _sha256(path: Path) -> str:
 
 
 def check_size(folder: Path, name: str, spec: FileSpec) -> os.stat_result:
-    """Check that a file is there, is a file within the bundle, and has its size. Returns its status.
+    """Check that a file is there, is a plain file, and has its size. Returns its status.
+
+    It may be a link, wherever that leads, as in the caches of model hubs: what is read is compared with its sum.
 
     Raises:
         BundleError: it has not.
     """
     path = folder / name
     try:
-        status = path.lstat()
-        if path.is_symlink():
-            # Within the folder it is as good as the file itself (caches lay files out like that); out of it, anything.
-            if path.resolve(strict=True).parent != folder.resolve():
-                raise BundleError(f"{path}: a link that leads out of the bundle; copy the file there instead")
-            status = path.stat()
-    except (FileNotFoundError, RuntimeError):  # RuntimeError: links in a circle (before Python 3.13)
-        raise BundleError(f"{path}: missing; {FILE_NAME} lists it with {spec.bytes} bytes") from None
+        status = path.stat()
+    except FileNotFoundError:
+        lost = f"a link to {os.readlink(path)!r}, which is " if path.is_symlink() else ""
+        raise BundleError(f"{path}: {lost}missing; {FILE_NAME} lists it with {spec.bytes} bytes") from None
     except OSError as error:
         raise BundleError(f"{path}: cannot be read: {error.strerror}") from None
     if not path.is_file():
@@ -78,3 +79,34 @@ def check_size(folder: Path, name: str, spec: FileSpec) -> os.stat_result:
             f"{path}: {status.st_size} bytes where {FILE_NAME} says {spec.bytes}: truncated, or of another bundle"
         )
     return status
+
+
+@contextmanager
+def side_by_side(folder: Path, names: Iterable[str]) -> Iterator[Path]:
+    """Give a folder in which the files of a graph lie together, for as long as it takes to open the graph.
+
+    onnxruntime follows links, but takes a graph's data from the graph's own folder only. That is the bundle's, or the
+    one that all links lead to; where they lead to several, a temporary one holds the files under their names.
+
+    Args:
+        folder: the bundle's.
+        names: of the files.
+
+    Raises:
+        BundleError: the files cannot be brought together.
+    """
+    real = {name: Path(os.path.realpath(folder / name)) for name in names}
+    if len({path.parent for path in real.values()}) < 2:
+        yield folder
+        return
+    with tempfile.TemporaryDirectory(prefix="inter2former-", ignore_cleanup_errors=True) as together:
+        for name, path in real.items():
+            try:
+                os.link(path, Path(together) / name)
+            except OSError:  # on another disk, or somebody else's
+                try:
+                    shutil.copyfile(path, Path(together) / name)
+                except OSError as error:
+                    text = f"{folder / name}: cannot be copied to {together}, beside its graph: {error.strerror}"
+                    raise BundleError(text) from None
+        yield Path(together)

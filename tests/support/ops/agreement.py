@@ -10,9 +10,9 @@ import torch
 
 from support.ops.arrays import Case, Inputs
 from support.ops.comparison import assert_close
+from support.ops.groups import grouped
 from support.ops.registry import OPS
 from support.ops.sessions import run_op
-from support.ops.torch_threads import one_torch_thread
 
 
 def _outputs(result: Any) -> list[Any]:
@@ -27,8 +27,9 @@ def oracle(name: str, inputs: Inputs, attributes: Mapping[str, int | float]) -> 
 
 def torch_form(name: str, inputs: Inputs, attributes: Mapping[str, int | float]) -> list[np.ndarray]:
     """Compute the outputs by the PyTorch form."""
-    with torch.no_grad(), one_torch_thread():
-        result = OPS[name].torch_form(*(torch.from_numpy(array) for array in inputs), **attributes)
+    with torch.no_grad():
+        form = OPS[name].torch_form
+        result = form(*grouped(form, (torch.from_numpy(array) for array in inputs)), **attributes)
     return [tensor.numpy() for tensor in _outputs(result)]
 
 

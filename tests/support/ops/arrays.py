@@ -13,43 +13,44 @@ EPSILON = 1e-5
 
 
 def floats(rng: np.random.Generator, *shape: int, scale: float = 1.0) -> NDArray[np.float32]:
-    """Normally distributed."""
+    """Draw normally distributed numbers."""
     return (rng.standard_normal(shape) * scale).astype(np.float32)
 
 
 def integers(rng: np.random.Generator, *shape: int) -> NDArray[np.float32]:
-    """Small whole numbers: sums of products of them are exact in float32, so that all forms see the same signs."""
+    """Draw small whole numbers: sums of their products are exact in float32, so that all forms see the same signs."""
     return rng.integers(-3, 4, shape).astype(np.float32)
 
 
 def linear(rng: np.random.Generator, out_dim: int, in_dim: int) -> Inputs:
-    """Weight and bias of a linear layer that keeps magnitudes."""
+    """Draw weight and bias of a linear layer that keeps magnitudes."""
     return [floats(rng, out_dim, in_dim, scale=in_dim**-0.5), floats(rng, out_dim, scale=0.3)]
 
 
 def norm(rng: np.random.Generator, dim: int) -> Inputs:
-    """Weight and bias of a normalisation."""
+    """Draw weight and bias of a normalisation."""
     return [1 + floats(rng, dim, scale=0.2), floats(rng, dim, scale=0.2)]
 
 
 def routes(rng: np.random.Generator, tokens: int, boundary: int) -> Inputs:
-    """Ascending indices of `boundary` of the tokens, and of the rest."""
+    """Draw ascending indices of `boundary` of the tokens, and of the rest."""
     order = rng.permutation(tokens).astype(np.int64)
     return [np.sort(order[:boundary]), np.sort(order[boundary:])]
 
 
 def frequencies(head: int) -> NDArray[np.float32]:
-    """Of a head of that width, position ratio included."""
+    """Compute the frequencies of a head of that width, position ratio included."""
     half = head // 2
     return (0.5 * 10000.0 ** (-np.arange(0, half, 2) / half)).astype(np.float32)
 
 
 def grid_of(h: int, w: int) -> NDArray[np.int64]:
+    """Make the input `grid`: rows and columns of tokens."""
     return np.array([h, w], np.int64)
 
 
 def random_box(rng: np.random.Generator, h: int, w: int) -> list[int]:
-    """Left, top, right, bottom of a box of at least one token."""
+    """Draw left, top, right, bottom of a box of at least one token."""
     left, top = int(rng.integers(w)), int(rng.integers(h))
     return [left, top, int(rng.integers(left + 1, w + 1)), int(rng.integers(top + 1, h + 1))]
 

@@ -15,10 +15,11 @@ Make = Callable[[np.random.Generator], Case]
 
 @dataclass(frozen=True)
 class Op:
-    """The other forms of an op, and inputs for it.
+    """Hold the other forms of an op, and what makes inputs for it.
 
     Attributes:
-        torch_form: the function of `inter2former_onnx.models`; its arguments are the op's inputs and attributes.
+        torch_form: the function of `inter2former_onnx.models`; its arguments are the op's inputs and attributes, some
+            of the inputs in groups (see `support.ops.groups`).
         oracle: the same from the op's definition, in float64 numpy.
         small: makes a case of a few tokens or pixels, which hostile inputs are changes of.
         weights: positions of the inputs that are weights of the model in a bundle.

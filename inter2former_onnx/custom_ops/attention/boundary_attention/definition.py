@@ -16,18 +16,16 @@ def BoundaryAttention(
     q [Nb, D]; k, v [N, D]; boundary [Nb]: token indices of the queries; grid [2] = (h, w), N = h w;
     freqs [D / heads / 4]: angle a position, the position ratio included -> [Nb, D]
     """
-    zero = op.Constant(value_ints=[0])
-    one = op.Constant(value_ints=[1])
-    heads = op.Reshape(op.Constant(value_int=num_heads), one)
-    width = op.Div(op.Shape(q, start=1, end=2), heads)
+    heads = op.Reshape(num_heads, [1])
+    width = op.Shape(q, start=1, end=2) / heads
 
     cos, sin = RotaryTables(grid, freqs, num_heads=num_heads)
     k_turned = Rotate(k, cos, sin)
     q_turned = Rotate(q, op.Gather(cos, boundary, axis=0), op.Gather(sin, boundary, axis=0))
-    scale = op.Pow(op.Cast(width, to=1), op.Constant(value_float=-0.5))
-    q_scaled = op.Mul(q_turned, scale)
+    scale = op.Cast(width, to=FLOAT.dtype) ** (-0.5)
+    q_scaled = q_turned * scale
 
-    head_shape = op.Concat(zero, heads, width, axis=0)
+    head_shape = op.Concat([0], heads, width, axis=0)
     keys = op.Transpose(op.Reshape(k_turned, head_shape), perm=[1, 2, 0])
     values = op.Transpose(op.Reshape(v, head_shape), perm=[1, 0, 2])
 

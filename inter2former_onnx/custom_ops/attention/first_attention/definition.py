@@ -14,16 +14,14 @@ def FirstAttention(qkv: FLOAT, grid: INT64, freqs: FLOAT, num_heads: int) -> tup
     qkv [N, 3 D]: columns of q, k and v side by side; grid [2] = (h, w), N = h w; freqs [D / heads / 4]: angle a
     position, the position ratio included -> attention [N, D], lse [N, heads]
     """
-    zero = op.Constant(value_ints=[0])
-    one = op.Constant(value_ints=[1])
     q, k, v = op.Split(qkv, axis=1, num_outputs=3)
-    heads = op.Reshape(op.Constant(value_int=num_heads), one)
-    width = op.Div(op.Shape(q, start=1, end=2), heads)
+    heads = op.Reshape(num_heads, [1])
+    width = op.Shape(q, start=1, end=2) / heads
     cos, sin = RotaryTables(grid, freqs, num_heads=num_heads)
-    scale = op.Pow(op.Cast(width, to=1), op.Constant(value_float=-0.5))
-    q_scaled = op.Mul(Rotate(q, cos, sin), scale)
+    scale = op.Cast(width, to=FLOAT.dtype) ** (-0.5)
+    q_scaled = Rotate(q, cos, sin) * scale
 
-    head_shape = op.Concat(zero, heads, width, axis=0)
+    head_shape = op.Concat([0], heads, width, axis=0)
     keys = op.Transpose(op.Reshape(Rotate(k, cos, sin), head_shape), perm=[1, 2, 0])
     values = op.Transpose(op.Reshape(v, head_shape), perm=[1, 0, 2])
 
@@ -31,11 +29,10 @@ def FirstAttention(qkv: FLOAT, grid: INT64, freqs: FLOAT, num_heads: int) -> tup
     def attend(queries: CHUNK) -> tuple[CHUNK, CHUNK]:
         """One chunk, [heads, chunk, D / heads] -> the same shape, and [heads, chunk, 1]."""
         scores = op.MatMul(queries, keys)
-        axis = op.Constant(value_ints=[-1])
-        largest = op.ReduceMax(scores, axis, keepdims=1)
-        weights = op.Exp(op.Sub(scores, largest))
-        total = op.ReduceSum(weights, axis, keepdims=1)
-        return op.MatMul(op.Div(weights, total), values), op.Add(op.Log(total), largest)
+        largest = op.ReduceMax(scores, [-1], keepdims=1)
+        weights = op.Exp(scores - largest)
+        total = op.ReduceSum(weights, [-1], keepdims=1)
+        return op.MatMul(weights / total, values), op.Log(total) + largest
 
     out, logs = op.Scan(IntoChunks(q_scaled, heads), body=attend, num_scan_inputs=1)
     number = op.Shape(q, start=0, end=1)

@@ -1,66 +1,54 @@
 // FirstAttention: rotary attention of all tokens over all tokens, and the logarithms of the softmax's denominators.
 #include "native/ort/kernel.hpp"
 #include "attention/attention.hpp"
+#include "native/maths/rows.hpp"
 
 namespace i2f {
 namespace I2F_ISA {
 namespace {
 
-enum Input : size_t { kQkv, kGrid, kFreqs, kInputCount };
-
-const PortDefinition kInputs[kInputCount] = {
-    {"qkv", Element::kFloat}, {"grid", Element::kInt64}, {"freqs", Element::kFloat}};
-const PortDefinition kOutputs[] = {{"attention", Element::kFloat}, {"lse", Element::kFloat}};
+#define I2F_PORTS "attention/first_attention/ports.def"
+#include "native/ort/op_ports.hpp"
 
 class FirstAttention final : public Kernel {
  public:
-  explicit FirstAttention(const KernelInfo& info) : heads_(info.int_attribute("num_heads")) {}
+  explicit FirstAttention(const KernelInfo& info) : attributes_(info) {}
   static Kernel* create(const KernelInfo& info) { return new FirstAttention(info); }
 
   void compute(const Context& context) const override {
-    Dim n{"N"}, d3{"3D"}, two{"2", 2};
-    const float* qkv = context.f32(kQkv, {&n, &d3});
-    const int64_t channels = checked_third(context, d3.value);
-    const int64_t* grid_input = context.i64(kGrid, {&two});
-    const int64_t head_dim = checked_head_dim(context, channels, heads_);
-    Dim quarter{"D/num_heads/4", head_dim / 4};
-    const float* freqs = context.f32(kFreqs, {&quarter});
-    const Grid grid = checked_grid(context, "grid", grid_input, n.value);
-    float* attention = context.f32_output(0, {n.value, channels});
-    float* lse = context.f32_output(1, {n.value, heads_});
-    if (n.value == 0) return;
+    const Inputs in(context, attributes_);
+    const int64_t head_dim = checked_head_dim(context, in.D, in.num_heads);
+    const Grid grid = checked_grid(context, "grid", in.grid, in.N);
+    const Outputs outputs(context, in);
+    if (in.N == 0) return;
 
-    const int64_t stride = d3.value;
-    const PreparedKeys prepared(context, freqs, grid, qkv + channels, qkv + 2 * channels, stride, heads_, head_dim);
-    context.parallel_for(ceil_div(n.value, kPanel), [&](int64_t task) {
+    const int64_t channels = in.D;
+    const int64_t stride = 3 * channels;
+    const PreparedKeys prepared(context, in.freqs, grid, in.qkv + channels, in.qkv + 2 * channels, stride, in.num_heads,
+                                head_dim);
+    context.parallel_for(ceil_div(in.N, kPanel), [&](int64_t task) {
       const int64_t first = task * kPanel;
-      const int64_t count = min_of(kPanel, n.value - first);
-      const Scratch scratch({bytes_of<float>(AttentionTile::query_floats(head_dim)),
-                             bytes_of<float>(AttentionTile::score_floats()),
-                             bytes_of<float>(AttentionTile::state_floats()), bytes_of<float>(channels * kPanel),
-                             bytes_of<float>(heads_ * kPanel)});
-      const AttentionTile tile = {scratch.part<float>(0), scratch.part<float>(1), scratch.part<float>(2)};
-      float* out = scratch.part<float>(3);
-      float* logs = scratch.part<float>(4);
+      const int64_t count = min_of(kPanel, in.N - first);
+      const AttentionScratch scratch(head_dim);
+      const Scratch result({bytes_of<float>(channels * kPanel), bytes_of<float>(in.num_heads * kPanel)});
+      float* out = result.part<float>(0);
+      float* logs = result.part<float>(1);
       int64_t tokens[kPanel];
       for (int64_t i = 0; i < kPanel; ++i) tokens[i] = first + i;
-      attend_tile(tile, prepared.rotary(), grid, qkv, stride, tokens, tokens, count, prepared.keys(), prepared.norms(),
-                  out, logs);
-      for (int64_t i = 0; i < count; ++i) {
-        for (int64_t j = 0; j < channels; ++j) attention[(first + i) * channels + j] = out[j * kPanel + i];
-        for (int64_t j = 0; j < heads_; ++j) lse[(first + i) * heads_ + j] = logs[j * kPanel + i];
-      }
+      attend_tile(scratch.tile(), prepared, in.qkv, stride, tokens, tokens, count, out, logs);
+      columns_to_rows(out, kPanel, count, channels, outputs.attention + first * channels);
+      columns_to_rows(logs, kPanel, count, in.num_heads, outputs.lse + first * in.num_heads);
     });
   }
 
  private:
-  int64_t heads_;
+  Attributes attributes_;
 };
 
 }  // namespace
 
 extern const OpDefinition first_attention_op;
-const OpDefinition first_attention_op = {"FirstAttention", kInputs, kInputCount, kOutputs, 2, FirstAttention::create};
+const OpDefinition first_attention_op = {"FirstAttention", ports::kPorts, FirstAttention::create};
 
 }  // namespace I2F_ISA
 }  // namespace i2f

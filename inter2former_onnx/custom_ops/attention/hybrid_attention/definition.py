@@ -35,4 +35,4 @@ def HybridAttention(
     out_boundary = BoundaryAttention(q_boundary, k, v, boundary, grid, freqs, num_heads=num_heads)
     out_other = BSQAttention(q_other, k, v, code_weight, code_bias, codebook, num_heads=num_heads)
     out = BoundaryScatter(out_boundary, out_other, boundary, other)
-    return op.Add(x, op.Gemm(out, proj_weight, proj_bias, transB=1))
+    return x + op.Gemm(out, proj_weight, proj_bias, transB=1)

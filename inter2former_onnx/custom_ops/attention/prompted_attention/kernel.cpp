@@ -9,24 +9,8 @@ namespace i2f {
 namespace I2F_ISA {
 namespace {
 
-enum Input : size_t { kUnclickedQkv = kHybridInputs, kUnclickedAttention, kUnclickedLse, kChanged, kInputCount };
-
-const PortDefinition kInputs[kInputCount] = {{"x", Element::kFloat},
-                                             {"qkv", Element::kFloat},
-                                             {"boundary", Element::kInt64},
-                                             {"other", Element::kInt64},
-                                             {"grid", Element::kInt64},
-                                             {"freqs", Element::kFloat},
-                                             {"code_weight", Element::kFloat},
-                                             {"code_bias", Element::kFloat},
-                                             {"codebook", Element::kFloat},
-                                             {"proj_weight", Element::kFloat},
-                                             {"proj_bias", Element::kFloat},
-                                             {"first_qkv", Element::kFloat},
-                                             {"first_attention", Element::kFloat},
-                                             {"first_lse", Element::kFloat},
-                                             {"changed", Element::kInt64}};
-const PortDefinition kOutputs[] = {{"y", Element::kFloat}};
+#define I2F_PORTS "attention/prompted_attention/ports.def"
+#include "native/ort/op_ports.hpp"
 
 // One changed token of this many: up to here a correction is worth while.
 constexpr int64_t kLargestShare = 8;
@@ -105,20 +89,15 @@ void correct_tile(const AttentionTile& tile, const RotaryTable& rotary, const Hy
 class PromptedAttention final : public Kernel {
  public:
   explicit PromptedAttention(const KernelInfo& info)
-      : heads_(info.int_attribute("num_heads")), projection_(info, kProjWeight, kProjBias) {}
+      : attributes_(info), projection_(info, input::proj_weight, input::proj_bias) {}
   static Kernel* create(const KernelInfo& info) { return new PromptedAttention(info); }
 
   void compute(const Context& context) const override {
-    const HybridArguments in = checked_hybrid_inputs(context, heads_);
-    Dim n{"N", in.tokens}, d3{"3D", 3 * in.channels}, d{"D", in.channels}, heads{"heads", heads_}, s{"n"};
-    Unclicked unclicked = {};
-    unclicked.qkv = context.f32(kUnclickedQkv, {&n, &d3});
-    unclicked.attention = context.f32(kUnclickedAttention, {&n, &d});
-    unclicked.lse = context.f32(kUnclickedLse, {&n, &heads});
-    unclicked.changed = context.i64(kChanged, {&s});
-    unclicked.count = s.value;
-    context.check_ascending(kChanged, unclicked.changed, unclicked.count, in.tokens);
-    float* y = context.f32_output(0, {in.tokens, in.width});
+    const Inputs inputs(context, attributes_);
+    const HybridArguments in = checked_hybrid_inputs(context, inputs, input::boundary, input::other);
+    context.check_ascending(input::changed, inputs.changed, inputs.n, inputs.N);
+    const Unclicked unclicked = {inputs.first_qkv, inputs.first_attention, inputs.first_lse, inputs.changed, inputs.n};
+    float* y = Outputs(context, inputs).y;
     if (in.tokens == 0 || in.width == 0) return;
     PackedLinear local;
     const PackedLinear& projection = projection_.get(in.proj_weight, in.proj_bias, 1, in.width, in.channels, &local);
@@ -145,12 +124,11 @@ class PromptedAttention final : public Kernel {
     context.parallel_for(ceil_div(in.tokens, kPanel), [&](int64_t task) {
       const int64_t begin = task * kPanel;
       const int64_t count = min_of(kPanel, in.tokens - begin);
-      const Scratch scratch({bytes_of<float>(AttentionTile::query_floats(in.head_dim)),
-                             bytes_of<float>(AttentionTile::score_floats()),
-                             bytes_of<float>(AttentionTile::state_floats()), bytes_of<float>(channels * kPanel),
-                             bytes_of<float>(channels * kPanel), bytes_of<float>(changed_keys * kPanel)});
-      const AttentionTile tile = {scratch.part<float>(0), scratch.part<float>(1), scratch.part<float>(2)};
-      float* attended = scratch.part<float>(3);
+      const AttentionScratch attention(in.head_dim);
+      const AttentionTile tile = attention.tile();
+      const Scratch scratch({bytes_of<float>(channels * kPanel), bytes_of<float>(channels * kPanel),
+                             bytes_of<float>(changed_keys * kPanel)});
+      float* attended = scratch.part<float>(0);
       int64_t tokens[kPanel];
       for (int64_t i = 0; i < kPanel; ++i) tokens[i] = begin + i;
       bool anew[kPanel] = {};
@@ -158,7 +136,7 @@ class PromptedAttention final : public Kernel {
       for (int64_t i = next; i < unclicked.count && unclicked.changed[i] < begin + count; ++i) {
         anew[unclicked.changed[i] - begin] = true;
       }
-      correct_tile(tile, rotary, in, unclicked, keys, tokens, count, scratch.part<float>(5), attended, anew);
+      correct_tile(tile, rotary, in, unclicked, keys, tokens, count, scratch.part<float>(2), attended, anew);
 
       int64_t columns[kPanel];
       int64_t queries[kPanel];
@@ -169,9 +147,8 @@ class PromptedAttention final : public Kernel {
         queries[number++] = tokens[i];
       }
       if (number > 0) {
-        float* full = scratch.part<float>(4);
-        attend_tile(tile, rotary, in.grid, in.qkv, stride, queries, queries, number, prepared.keys(), prepared.norms(),
-                    full);
+        float* full = scratch.part<float>(1);
+        attend_tile(tile, prepared, in.qkv, stride, queries, queries, number, full);
         for (int64_t j = 0; j < channels; ++j) {
           for (int64_t i = 0; i < number; ++i) attended[j * kPanel + columns[i]] = full[j * kPanel + i];
         }
@@ -180,15 +157,14 @@ class PromptedAttention final : public Kernel {
     });
   }
 
-  int64_t heads_;
+  Attributes attributes_;
   LinearWeights projection_;
 };
 
 }  // namespace
 
 extern const OpDefinition prompted_attention_op;
-const OpDefinition prompted_attention_op = {"PromptedAttention",      kInputs, kInputCount, kOutputs, 1,
-                                            PromptedAttention::create};
+const OpDefinition prompted_attention_op = {"PromptedAttention", ports::kPorts, PromptedAttention::create};
 
 }  // namespace I2F_ISA
 }  // namespace i2f

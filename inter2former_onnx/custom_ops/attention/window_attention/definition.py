@@ -22,10 +22,10 @@ def WindowAttention(
     heads = op.Reshape(num_heads, [1])
     split = op.Reshape(rows, op.Concat(windows, area, [3], heads, head_dim, axis=0))
     parts = op.Transpose(split, perm=[2, 0, 3, 1, 4])  # [3, W, heads, A, head_dim]
-    scale = op.Sqrt(op.Sqrt(op.Cast(head_dim, to=1)))
+    scale = op.Sqrt(op.Sqrt(op.Cast(head_dim, to=FLOAT.dtype)))
     pairs = op.Reshape(op.Slice(parts, [0], [2], [0]), op.Concat([2], windows, heads, area, [-1, 2], axis=0))
     even, odd = op.Split(pairs, axis=5, num_outputs=2)
-    turned = op.Reshape(op.Concat(odd, op.Neg(even), axis=5), op.Concat([2], windows, heads, area, head_dim, axis=0))
+    turned = op.Reshape(op.Concat(odd, -even, axis=5), op.Concat([2], windows, heads, area, head_dim, axis=0))
     rotated = (op.Slice(parts, [0], [2], [0]) * cos + turned * sin) / scale
     q = op.Gather(rotated, 0, axis=0)
     k = op.Gather(rotated, 1, axis=0)

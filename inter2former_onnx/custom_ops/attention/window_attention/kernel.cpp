@@ -9,14 +9,8 @@ namespace i2f {
 namespace I2F_ISA {
 namespace {
 
-enum Input : size_t { kQkv, kPadding, kTokens, kPositions, kCos, kSin, kInputCount };
-
-const PortDefinition kInputs[kInputCount] = {{"qkv", Element::kFloat},    {"padding", Element::kFloat},
-                                             {"tokens", Element::kInt64}, {"positions", Element::kInt64},
-                                             {"cos", Element::kFloat},    {"sin", Element::kFloat}};
-const PortDefinition kOutputs[] = {{"y", Element::kFloat}};
-
-constexpr float kLog2E = 1.44269504f;
+#define I2F_PORTS "attention/window_attention/ports.def"
+#include "native/ort/op_ports.hpp"
 
 // One head of one window: where its tokens and tables are.
 struct Window {
@@ -142,59 +136,49 @@ inline void attend(const Window& window, float* out) {
 
 class WindowAttention final : public Kernel {
  public:
-  explicit WindowAttention(const KernelInfo& info) : heads_(info.int_attribute("num_heads")) {}
+  explicit WindowAttention(const KernelInfo& info) : attributes_(info) {}
   static Kernel* create(const KernelInfo& info) { return new WindowAttention(info); }
 
   void compute(const Context& context) const override {
-    Dim n{"N"}, width{"3C"}, positions_all{"W*A"}, windows{"W"}, one{"1", 1}, area{"A"}, head_dim{"C/num_heads"};
-    const float* qkv = context.f32(kQkv, {&n, &width});
-    const float* padding = context.f32(kPadding, {&width});
-    const int64_t* tokens = context.i64(kTokens, {&positions_all});
-    const int64_t* positions = context.i64(kPositions, {&n});
-    const float* cos = context.f32(kCos, {&windows, &one, &area, &head_dim});
-    const float* sin = context.f32(kSin, {&windows, &one, &area, &head_dim});
-    if (heads_ < 1 || head_dim.value % 2 != 0 || width.value != 3 * heads_ * head_dim.value) {
-      context.fail(
-          "rows of qkv have %lld numbers, the rotary tables %lld, and num_heads=%lld: expected heads of an "
-          "even width, and 3 * num_heads times that in a row",
-          static_cast<long long>(width.value), static_cast<long long>(head_dim.value), static_cast<long long>(heads_));
+    const Inputs in(context, attributes_);
+    const int64_t head_dim = in.num_heads < 1 ? 0 : in.C / in.num_heads;
+    if (head_dim % 2 != 0 || in.C != in.num_heads * head_dim) {
+      context.fail("'qkv' has rows of 3 x %lld numbers and num_heads=%lld, expected heads of an even width",
+                   static_cast<long long>(in.C), static_cast<long long>(in.num_heads));
     }
-    if (positions_all.value != windows.value * area.value) {
-      context.fail("'tokens' has %lld positions, expected %lld windows of %lld",
-                   static_cast<long long>(positions_all.value), static_cast<long long>(windows.value),
-                   static_cast<long long>(area.value));
+    if (in.P != in.W * in.A) {
+      context.fail("'tokens' has %lld positions, expected %lld windows of %lld", static_cast<long long>(in.P),
+                   static_cast<long long>(in.W), static_cast<long long>(in.A));
     }
-    context.check_indices(kTokens, tokens, positions_all.value, n.value + 1);
-    context.check_indices(kPositions, positions, n.value, positions_all.value);
-    for (int64_t token = 0; token < n.value; ++token) {
-      if (tokens[positions[token]] != token) {
+    context.check_indices(input::tokens, in.tokens, in.P, in.N + 1);
+    context.check_indices(input::positions, in.positions, in.N, in.P);
+    for (int64_t token = 0; token < in.N; ++token) {
+      if (in.tokens[in.positions[token]] != token) {
         context.fail("'positions' says that token %lld is at %lld, where 'tokens' has %lld",
-                     static_cast<long long>(token), static_cast<long long>(positions[token]),
-                     static_cast<long long>(tokens[positions[token]]));
+                     static_cast<long long>(token), static_cast<long long>(in.positions[token]),
+                     static_cast<long long>(in.tokens[in.positions[token]]));
       }
     }
-    const int64_t channels = heads_ * head_dim.value;
-    float* y = context.f32_output(0, {n.value, channels});
-    context.parallel_for(windows.value * heads_, [&](int64_t task) {
-      const int64_t window = task / heads_;
-      const int64_t column = task % heads_ * head_dim.value;
-      const int64_t first = window * area.value;
-      const int64_t table = first * head_dim.value;
-      attend({qkv + column, padding + column, tokens + first, positions, cos + table, sin + table, first, area.value,
-              head_dim.value, n.value, channels},
+    float* y = Outputs(context, in).y;
+    context.parallel_for(in.W * in.num_heads, [&](int64_t task) {
+      const int64_t window = task / in.num_heads;
+      const int64_t column = task % in.num_heads * head_dim;
+      const int64_t first = window * in.A;
+      const int64_t table = first * head_dim;
+      attend({in.qkv + column, in.padding + column, in.tokens + first, in.positions, in.cos + table, in.sin + table,
+              first, in.A, head_dim, in.N, in.C},
              y + column);
     });
   }
 
  private:
-  int64_t heads_;
+  Attributes attributes_;
 };
 
 }  // namespace
 
 extern const OpDefinition window_attention_op;
-const OpDefinition window_attention_op = {"WindowAttention", kInputs, kInputCount,
-                                          kOutputs,          1,       WindowAttention::create};
+const OpDefinition window_attention_op = {"WindowAttention", ports::kPorts, WindowAttention::create};
 
 }  // namespace I2F_ISA
 }  // namespace i2f

@@ -1,6 +1,6 @@
 """CannyEdges: gradient magnitude, orientation and thinned edges of an image."""
 
-from onnxscript import FLOAT, script
+from onnxscript import FLOAT, INT64, script
 
 from ...opset import INTER2FORMER, op
 
@@ -22,8 +22,7 @@ def CannyEdges(
     sobel_v [1, 1, 3, 3] and directions [8, 1, 3, 3] are convolutions. -> [H, W, 5]: gradient magnitude, orientation in
     degrees, thinned magnitude, and the last and first of these with values below 2 set to zero.
     """
-    columns = op.Constant(value_ints=[3, 1, 1])
-    seen = (image * op.Reshape(std, columns) + op.Reshape(mean, columns)) / 255.0
+    seen = (image * op.Reshape(std, [3, 1, 1]) + op.Reshape(mean, [3, 1, 1])) / 255.0
     x = op.Unsqueeze(op.Clip(seen, 0.0, 1.0), [1])  # [3, 1, H, W]
     x = op.Conv(x, gaussian_h, pads=[0, 2, 0, 2])
     x = op.Conv(x, gaussian_v, pads=[2, 0, 2, 0])
@@ -39,9 +38,9 @@ def CannyEdges(
     angle = op.Where(upright, op.Sign(down) * 1.5707963705062866, angle)
     sector = op.Round((angle * 57.295780181884766 + 180.0) / 45.0)
     differences = op.Conv(magnitude, directions, pads=[1, 1, 1, 1])
-    ahead_index = op.Mod(op.Cast(sector, to=7), 8)
+    ahead_index = op.Cast(sector, to=INT64.dtype) % 8
     ahead = op.GatherElements(differences, ahead_index, axis=1)
-    behind = op.GatherElements(differences, op.Mod(ahead_index + 4, 8), axis=1)
+    behind = op.GatherElements(differences, (ahead_index + 4) % 8, axis=1)
     thin = op.Where(op.Min(ahead, behind) > 0.0, magnitude, 0.0)
     strong_thin = op.Where(thin < 2.0, 0.0, thin)
     strong = op.Where(magnitude < 2.0, 0.0, magnitude)

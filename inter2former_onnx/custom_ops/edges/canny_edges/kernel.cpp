@@ -8,13 +8,8 @@ namespace i2f {
 namespace I2F_ISA {
 namespace {
 
-enum Input : size_t { kImage, kMean, kStd, kGaussianH, kGaussianV, kSobelH, kSobelV, kDirections, kInputCount };
-
-const PortDefinition kInputs[kInputCount] = {{"image", Element::kFloat},      {"mean", Element::kFloat},
-                                             {"std", Element::kFloat},        {"gaussian_h", Element::kFloat},
-                                             {"gaussian_v", Element::kFloat}, {"sobel_h", Element::kFloat},
-                                             {"sobel_v", Element::kFloat},    {"directions", Element::kFloat}};
-const PortDefinition kOutputs[] = {{"edges", Element::kFloat}};
+#define I2F_PORTS "edges/canny_edges/ports.def"
+#include "native/ort/op_ports.hpp"
 
 constexpr int64_t kColours = 3;
 constexpr int64_t kEdges = 5;
@@ -69,32 +64,23 @@ I2F_INLINE Vec sector_of(Vec x, Vec y) {
 
 class CannyEdges final : public Kernel {
  public:
-  explicit CannyEdges(const KernelInfo&) {}
+  explicit CannyEdges(const KernelInfo& info) : attributes_(info) {}
   static Kernel* create(const KernelInfo& info) { return new CannyEdges(info); }
 
   void compute(const Context& context) const override {
-    Dim colours{"3", kColours}, h{"H"}, w{"W"}, one{"1", 1}, three{"3", 3}, five{"5", 5}, eight{"8", kDirectionCount};
-    Filters filters;
-    filters.image = context.f32(kImage, {&colours, &h, &w});
-    filters.mean = context.f32(kMean, {&colours});
-    filters.std = context.f32(kStd, {&colours});
-    filters.gaussian_h = context.f32(kGaussianH, {&one, &one, &one, &five});
-    filters.gaussian_v = context.f32(kGaussianV, {&one, &one, &five, &one});
-    filters.sobel_h = context.f32(kSobelH, {&one, &one, &three, &three});
-    filters.sobel_v = context.f32(kSobelV, {&one, &one, &three, &three});
-    filters.directions = context.f32(kDirections, {&eight, &one, &three, &three});
-    filters.height = h.value;
-    filters.width = w.value;
-    float* edges = context.f32_output(0, {h.value, w.value, kEdges});
-    const int64_t pixels = h.value * w.value;
+    const Inputs in(context, attributes_);
+    const Filters filters = {in.image,   in.mean,    in.std,        in.gaussian_h, in.gaussian_v,
+                             in.sobel_h, in.sobel_v, in.directions, in.H,          in.W};
+    float* edges = Outputs(context, in).edges;
+    const int64_t pixels = in.H * in.W;
     if (pixels == 0) return;
-    const int64_t tasks = ceil_div(h.value, kRowsOfTask);
+    const int64_t tasks = ceil_div(in.H, kRowsOfTask);
     const Scratch scratch({bytes_of<float>(kEdges * pixels), bytes_of<double>(tasks * kEdges)});
     float* planes = scratch.part<float>(0);
     double* squares = scratch.part<double>(1);
     context.parallel_for(tasks, [&](int64_t task) {
       const int64_t first = task * kRowsOfTask;
-      filters.strip(first, min_of(first + kRowsOfTask, h.value), planes, squares + task * kEdges);
+      filters.strip(first, min_of(first + kRowsOfTask, in.H), planes, squares + task * kEdges);
     });
     float norms[kEdges];
     for (int64_t e = 0; e < kEdges; ++e) {
@@ -104,10 +90,12 @@ class CannyEdges final : public Kernel {
       norms[e] = norm > 1e-12f ? norm : 1e-12f;
     }
     const float* divisors = norms;
+    const int64_t height = in.H;
+    const int64_t width = in.W;
     context.parallel_for(tasks, [=](int64_t task) {
-      const int64_t end = min_of((task + 1) * kRowsOfTask, h.value) * w.value;
+      const int64_t end = min_of((task + 1) * kRowsOfTask, height) * width;
       for (int64_t e = 0; e < kEdges; ++e) {
-        for (int64_t i = task * kRowsOfTask * w.value; i < end; ++i) {
+        for (int64_t i = task * kRowsOfTask * width; i < end; ++i) {
           edges[i * kEdges + e] = planes[e * pixels + i] / divisors[e];
         }
       }
@@ -249,12 +237,14 @@ class CannyEdges final : public Kernel {
 
     static I2F_INLINE Mask equal(Vec a, Vec b) { return less(max(a - b, b - a), set(0.5f)); }
   };
+
+  Attributes attributes_;
 };
 
 }  // namespace
 
 extern const OpDefinition canny_edges_op;
-const OpDefinition canny_edges_op = {"CannyEdges", kInputs, kInputCount, kOutputs, 1, CannyEdges::create};
+const OpDefinition canny_edges_op = {"CannyEdges", ports::kPorts, CannyEdges::create};
 
 }  // namespace I2F_ISA
 }  // namespace i2f

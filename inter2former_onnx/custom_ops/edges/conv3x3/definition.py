@@ -12,7 +12,7 @@ def Conv3x3(x: FLOAT, weight: FLOAT, bias: FLOAT, stride: int) -> FLOAT:
     x [H, W, Ci], weight [Co, Ci, 3, 3], bias [Co] -> [ceil(H / stride), ceil(W / stride), Co]
     """
     planes = op.Unsqueeze(op.Transpose(x, perm=[2, 0, 1]), [0])
-    if op.Constant(value_int=stride) == 1:
+    if stride == 1:
         out = op.Conv(planes, weight, bias, pads=[1, 1, 1, 1])
     else:
         out = op.Conv(planes, weight, bias, pads=[1, 1, 1, 1], strides=[2, 2])

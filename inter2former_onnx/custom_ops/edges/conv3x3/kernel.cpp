@@ -1,84 +1,66 @@
 // Conv3x3: a convolution over a map as it lies, strip by strip.
 #include "native/ort/kernel.hpp"
 #include "native/maths/direct_conv.hpp"
+#include "native/maths/rows.hpp"
 
 namespace i2f {
 namespace I2F_ISA {
 namespace {
 
-enum Input : size_t { kX, kWeight, kBias, kInputCount };
-
-const PortDefinition kInputs[kInputCount] = {
-    {"x", Element::kFloat}, {"weight", Element::kFloat}, {"bias", Element::kFloat}};
-const PortDefinition kOutputs[] = {{"y", Element::kFloat}};
+#define I2F_PORTS "edges/conv3x3/ports.def"
+#include "native/ort/op_ports.hpp"
 
 constexpr int64_t kRowsOfTask = 8;
 
 class Conv3x3 final : public Kernel {
  public:
-  explicit Conv3x3(const KernelInfo& info) : stride_(info.int_attribute("stride")) {
-    if (stride_ != 1 && stride_ != 2) {
-      fail("inter2former::Conv3x3: stride is %lld, expected 1 or 2", static_cast<long long>(stride_));
+  explicit Conv3x3(const KernelInfo& info) : attributes_(info) {
+    const int64_t stride = attributes_.stride;
+    if (stride != 1 && stride != 2) {
+      fail("inter2former::Conv3x3: stride is %lld, expected 1 or 2", static_cast<long long>(stride));
     }
-    TensorView weight;
-    // A wrong shape is reported by compute, which knows what to compare it with.
-    if (!info.constant_input(kWeight, &weight) || weight.rank != 4 || weight.dims[2] != 3 || weight.dims[3] != 3) {
-      return;
-    }
-    packed_ = pack_conv(static_cast<const float*>(weight.data), weight.dims[0], weight.dims[1], stride_);
-    constant_ = true;
+    Inputs weights(attributes_);
+    constant_ = weights.take_constants(info, input::weight, input::weight);
+    if (constant_) packed_ = pack_conv(weights.weight, weights.Co, weights.Ci, stride);
   }
   static Kernel* create(const KernelInfo& info) { return new Conv3x3(info); }
 
   void compute(const Context& context) const override {
-    Dim h{"H"}, w{"W"}, in{"Ci"}, out{"Co"}, three{"3", 3};
-    const float* x = context.f32(kX, {&h, &w, &in});
-    const float* weight = context.f32(kWeight, {&out, &in, &three, &three});
-    const float* bias = context.f32(kBias, {&out});
-    const int64_t height = ceil_div(h.value, stride_);
-    const int64_t width = ceil_div(w.value, stride_);
-    float* y = context.f32_output(0, {height, width, out.value});
-    if (height * width * out.value == 0) return;
+    Inputs in(context, attributes_);
+    const int64_t stride = in.stride;
+    const int64_t height = in.rows = ceil_div(in.H, stride);
+    const int64_t width = in.columns = ceil_div(in.W, stride);
+    float* y = Outputs(context, in).y;
+    if (height * width * in.Co == 0) return;
     DirectConv local;
-    if (!constant_) local = pack_conv(weight, out.value, in.value, stride_);
+    if (!constant_) local = pack_conv(in.weight, in.Co, in.Ci, stride);
     const DirectConv& conv = constant_ ? packed_ : local;
 
     const int64_t padded_width = round_up(conv.width(), kPanel);
     const Scratch shared({bytes_of<float>(padded_width)});
     float* group_bias = shared.part<float>(0);
-    for (int64_t i = 0; i < padded_width; ++i) group_bias[i] = bias[i % out.value];
-    const int64_t line = conv.columns_read(width) * in.value;
-    const int64_t row_floats = width * out.value;
+    repeat(in.bias, in.Co, padded_width, group_bias);
+    const int64_t line = conv.columns_read(width) * in.Ci;
+    const int64_t row_floats = width * in.Co;
     context.parallel_for(ceil_div(height, kRowsOfTask), [&](int64_t task) {
       const int64_t first = task * kRowsOfTask;
       const int64_t rows = min_of(kRowsOfTask, height - first);
-      const int64_t seen = (rows - 1) * stride_ + 3;
+      const int64_t seen = (rows - 1) * stride + 3;
       const Scratch scratch({bytes_of<float>(seen * line)});
       float* patch = scratch.part<float>(0);
-      const int64_t used = min_of(w.value * in.value, line - in.value);
-      for (int64_t r = 0; r < seen; ++r) {
-        const int64_t from = first * stride_ + r - 1;
-        float* row = patch + r * line;
-        const bool inside = from >= 0 && from < h.value;
-        memset(row, 0, static_cast<size_t>(bytes_of<float>(inside ? in.value : line)));
-        if (!inside) continue;
-        memcpy(row + in.value, x + from * w.value * in.value, static_cast<size_t>(bytes_of<float>(used)));
-        memset(row + in.value + used, 0, static_cast<size_t>(bytes_of<float>(line - in.value - used)));
-      }
+      fill_patch(first * stride - 1, seen, in.H, in.W * in.Ci, in.Ci, line, patch,
+                 [&](int64_t row, int64_t count, float* to) {
+                   memcpy(to, in.x + row * in.W * in.Ci, static_cast<size_t>(bytes_of<float>(count)));
+                 });
       float* to = y + first * row_floats;
       convolve(conv, patch, line, rows, width, [=](int64_t row, int64_t at, int64_t column, int64_t lanes, Vec value) {
-        const Vec sum = value + load(group_bias + column);
-        if (lanes == kLanes) {
-          store(to + row * row_floats + at, sum);
-        } else {
-          store_n(to + row * row_floats + at, sum, lanes);
-        }
+        store_up_to(to + row * row_floats + at, value + load(group_bias + column), lanes);
       });
     });
   }
 
  private:
-  int64_t stride_;
+  Attributes attributes_;
   DirectConv packed_;
   bool constant_ = false;
 };
@@ -86,7 +68,7 @@ class Conv3x3 final : public Kernel {
 }  // namespace
 
 extern const OpDefinition conv3x3_op;
-const OpDefinition conv3x3_op = {"Conv3x3", kInputs, kInputCount, kOutputs, 1, Conv3x3::create};
+const OpDefinition conv3x3_op = {"Conv3x3", ports::kPorts, Conv3x3::create};
 
 }  // namespace I2F_ISA
 }  // namespace i2f

@@ -1,18 +1,16 @@
 // EdgeTaps: one product of the map with all nine taps, row by row; every output is a sum of shifted taps.
 #include "native/ort/kernel.hpp"
 #include "native/maths/gemm.hpp"
+#include "native/maths/linear_weights.hpp"
+#include "native/maths/rows.hpp"
 #include "native/memory.hpp"
 
 namespace i2f {
 namespace I2F_ISA {
 namespace {
 
-enum Input : size_t { kX, kWeight, kTapBias, kBias, kInputCount };
-
-const PortDefinition kInputs[kInputCount] = {
-    {"x", Element::kFloat}, {"weight", Element::kFloat}, {"tap_bias", Element::kFloat}, {"bias", Element::kFloat}};
-const PortDefinition kOutputs[] = {
-    {"terms", Element::kFloat}, {"rows", Element::kFloat}, {"columns", Element::kFloat}, {"corners", Element::kFloat}};
+#define I2F_PORTS "edges/edge_taps/ports.def"
+#include "native/ort/op_ports.hpp"
 
 constexpr int64_t kTaps = 9;
 // Rows of one task: the products of one more above and below are made for it.
@@ -46,150 +44,161 @@ I2F_INLINE void add_up(const float* const* from, int count, int64_t n, float* to
 
 class EdgeTaps final : public Kernel {
  public:
-  explicit EdgeTaps(const KernelInfo& info) : stride_(info.int_attribute("stride")), constant_(false) {
-    TensorView weight;
-    TensorView bias;
-    if (!info.constant_input(kWeight, &weight) || !info.constant_input(kTapBias, &bias)) return;
-    // A wrong shape is reported by compute, which knows what to compare it with.
-    if (weight.rank != 3 || weight.dims[0] != kTaps || bias.rank != 2 || bias.dims[0] != kTaps ||
-        bias.dims[1] != weight.dims[1]) {
-      return;
-    }
-    packed_ = pack_linear(static_cast<const float*>(weight.data), static_cast<const float*>(bias.data), 1,
-                          kTaps * weight.dims[1], weight.dims[2]);
-    constant_ = true;
+  explicit EdgeTaps(const KernelInfo& info) : attributes_(info) {
+    Inputs weights(attributes_);
+    constant_ = weights.take_constants(info, input::weight, input::tap_bias);
+    if (constant_) packed_ = pack_linear(weights.weight, weights.tap_bias, 1, kTaps * weights.O, weights.C);
   }
   static Kernel* create(const KernelInfo& info) { return new EdgeTaps(info); }
 
   void compute(const Context& context) const override {
-    Dim height{"H"}, width{"W"}, c{"C"}, o{"O"}, taps{"9", kTaps};
-    const float* x = context.f32(kX, {&height, &width, &c});
-    const float* weight = context.f32(kWeight, {&taps, &o, &c});
-    const float* tap_bias = context.f32(kTapBias, {&taps, &o});
-    const float* bias = context.f32(kBias, {&o});
-    if (stride_ < 1 || height.value % stride_ != 0 || width.value % stride_ != 0) {
+    const Inputs in(context, attributes_);
+    const int64_t stride = in.stride;
+    if (stride < 1 || in.H % stride != 0 || in.W % stride != 0) {
       context.fail("input 'x' is a map of %lld x %lld pixels, expected whole tokens of stride=%lld",
-                   static_cast<long long>(height.value), static_cast<long long>(width.value),
-                   static_cast<long long>(stride_));
+                   static_cast<long long>(in.H), static_cast<long long>(in.W), static_cast<long long>(stride));
     }
-    const int64_t h = height.value / stride_;
-    const int64_t w = width.value / stride_;
-    const int64_t out = o.value;
-    float* terms = context.f32_output(0, {height.value, width.value, out});
-    float* rows = context.f32_output(1, {2, h, width.value, out});
-    float* columns = context.f32_output(2, {2, height.value, w, out});
-    float* corners = context.f32_output(3, {2, 2, h, w, out});
-    if (height.value * width.value * out == 0) return;
+    const Outputs out(context, in);
+    if (in.H * in.W * in.O == 0) return;
     PackedLinear local;
-    if (!constant_) local = pack_linear(weight, tap_bias, 1, kTaps * out, c.value);
+    if (!constant_) local = pack_linear(in.weight, in.tap_bias, 1, kTaps * in.O, in.C);
     const PackedLinear& linear = constant_ ? packed_ : local;
 
-    const int64_t row_floats = width.value * out;
+    const int64_t row_floats = in.W * in.O;
     const Scratch shared({bytes_of<float>(row_floats)});
     float* biases = shared.part<float>(0);  // of a whole row
-    for (int64_t i = 0; i < row_floats; ++i) biases[i] = bias[i % out];
-    context.parallel_for(ceil_div(height.value, kRowsOfTask), [&](int64_t task) {
+    repeat(in.bias, in.O, row_floats, biases);
+    const Run run = {in.x,   in.H,   in.W,      in.C,     in.O,        stride,
+                     linear, biases, out.terms, out.rows, out.columns, out.corners};
+    context.parallel_for(ceil_div(in.H, kRowsOfTask), [&](int64_t task) {
       const int64_t first = task * kRowsOfTask;
-      const int64_t end = min_of(first + kRowsOfTask, height.value);
-      const int64_t products = kTaps * (width.value + 2) * out;
+      run.strip(first, min_of(first + kRowsOfTask, in.H));
+    });
+  }
+
+ private:
+  struct Run {
+    const float* x;  // [height, width, channels]
+    int64_t height;
+    int64_t width;
+    int64_t channels;
+    int64_t out;  // channels of the outputs
+    int64_t stride;
+    const PackedLinear& linear;
+    const float* biases;  // of a whole row
+    float* terms;
+    float* rows;
+    float* columns;
+    float* corners;
+
+    // The outputs of rows first .. end - 1 of the map.
+    void strip(int64_t first, int64_t end) const {
+      const int64_t products = kTaps * (width + 2) * out;
       const Scratch scratch({bytes_of<float>(products), bytes_of<float>(products), bytes_of<float>(products),
-                             bytes_of<float>(row_floats), bytes_of<float>(row_floats)});
-      TapRow above = {scratch.part<float>(0), width.value, out};
-      TapRow here = {scratch.part<float>(1), width.value, out};
-      TapRow below = {scratch.part<float>(2), width.value, out};
-      float* left = scratch.part<float>(3);
-      float* right = scratch.part<float>(4);
-      multiply(x, first - 1, height.value, c.value, linear, above);
-      multiply(x, first, height.value, c.value, linear, here);
+                             bytes_of<float>(width * out)});
+      TapRow above = {scratch.part<float>(0), width, out};
+      TapRow here = {scratch.part<float>(1), width, out};
+      TapRow below = {scratch.part<float>(2), width, out};
+      multiply(first - 1, above);
+      multiply(first, here);
       for (int64_t y = first; y < end; ++y) {
-        multiply(x, y + 1, height.value, c.value, linear, below);
-        const float* all[10] = {above.seen(0, 0), above.seen(0, 1), above.seen(0, 2), here.seen(1, 0),  here.seen(1, 1),
-                                here.seen(1, 2),  below.seen(2, 0), below.seen(2, 1), below.seen(2, 2), biases};
-        add_up(all, 10, row_floats, terms + y * row_floats);
-        const int64_t r = y / stride_;
-        const bool at_top = y % stride_ == 0;
-        const bool at_bottom = y % stride_ == stride_ - 1;
-        if (at_top) add_up(all, 3, row_floats, rows + r * row_floats);
-        if (at_bottom) add_up(all + 6, 3, row_floats, rows + (h + r) * row_floats);
-        const float* from_left[3] = {all[0], all[3], all[6]};
-        const float* from_right[3] = {all[2], all[5], all[8]};
-        add_up(from_left, 3, row_floats, left);
-        add_up(from_right, 3, row_floats, right);
-        const int64_t last = stride_ - 1;
-        take(left, 0, w, out, columns + y * w * out);
-        take(right, last, w, out, columns + (height.value + y) * w * out);
-        if (at_top) {
-          take(all[0], 0, w, out, corners + r * w * out);
-          take(all[2], last, w, out, corners + (h + r) * w * out);
-        }
-        if (at_bottom) {
-          take(all[6], 0, w, out, corners + (2 * h + r) * w * out);
-          take(all[8], last, w, out, corners + (3 * h + r) * w * out);
-        }
+        multiply(y + 1, below);
+        const float* taps[kTaps] = {above.seen(0, 0), above.seen(0, 1), above.seen(0, 2),
+                                    here.seen(1, 0),  here.seen(1, 1),  here.seen(1, 2),
+                                    below.seen(2, 0), below.seen(2, 1), below.seen(2, 2)};
+        add_taps(y, taps, scratch.part<float>(3));
         const TapRow free = above;
         above = here;
         here = below;
         below = free;
       }
-    });
-  }
-
- private:
-  // The products of row y of the map; zeros for a row outside it.
-  static void multiply(const float* x, int64_t y, int64_t height, int64_t channels, const PackedLinear& linear,
-                       const TapRow& row) {
-    const int64_t out = row.out;
-    const int64_t tap_floats = row.tap_floats();
-    if (y < 0 || y >= height) {
-      memset(row.data, 0, static_cast<size_t>(bytes_of<float>(kTaps * tap_floats)));
-      return;
     }
-    for (int64_t tap = 0; tap < kTaps; ++tap) {
-      for (int64_t i = 0; i < out; ++i) {
-        row.data[tap * tap_floats + i] = row.data[(tap + 1) * tap_floats - 1 - i] = 0.0f;
+
+    // The outputs of row y from its taps, each as pixel 0 sees it. `side` has room for a row.
+    void add_taps(int64_t y, const float* const (&taps)[kTaps], float* side) const {
+      const int64_t row_floats = width * out;
+      const float* all[kTaps + 1];
+      for (int64_t tap = 0; tap < kTaps; ++tap) all[tap] = taps[tap];
+      all[kTaps] = biases;
+      add_up(all, kTaps + 1, row_floats, terms + y * row_floats);
+
+      const int64_t h = height / stride;
+      const int64_t w = width / stride;
+      const int64_t last = stride - 1;
+      const int64_t r = y / stride;
+      const float* from_left[3] = {taps[0], taps[3], taps[6]};
+      const float* from_right[3] = {taps[2], taps[5], taps[8]};
+      add_up(from_left, 3, row_floats, side);
+      take(side, 0, columns + y * w * out);
+      add_up(from_right, 3, row_floats, side);
+      take(side, last, columns + (height + y) * w * out);
+      if (y % stride == 0) {
+        add_up(taps, 3, row_floats, rows + r * row_floats);
+        take(taps[0], 0, corners + r * w * out);
+        take(taps[2], last, corners + (h + r) * w * out);
+      }
+      if (y % stride == last) {
+        add_up(taps + 6, 3, row_floats, rows + (h + r) * row_floats);
+        take(taps[6], 0, corners + (2 * h + r) * w * out);
+        take(taps[8], last, corners + (3 * h + r) * w * out);
       }
     }
-    const float* bias = linear.bias(0);
-    float* data = row.data;
-    const int64_t n = kTaps * out;
-    const bool whole = out % kLanes == 0;
-    gemm(x + y * row.columns * channels, channels, 1, row.columns, linear.panels(0), channels, n,
-         [=](int64_t pixel, int64_t column, Vec value) {
-           const Vec sum = value + load(bias + column);
-           float* to = data + (pixel + 1) * out;
-           if (whole) {
-             store(to + column / out * tap_floats + column % out, sum);
-             return;
-           }
-           float lanes[kLanes];
-           store(lanes, sum);
-           for (int64_t i = 0, tap = column / out, at = column % out; i < kLanes && column + i < n; ++i) {
-             to[tap * tap_floats + at] = lanes[i];
-             if (++at == out) {
-               at = 0;
-               ++tap;
+
+    // The products of row y of the map; zeros for a row outside it.
+    void multiply(int64_t y, const TapRow& row) const {
+      const int64_t o = out;
+      const int64_t tap_floats = row.tap_floats();
+      if (y < 0 || y >= height) {
+        memset(row.data, 0, static_cast<size_t>(bytes_of<float>(kTaps * tap_floats)));
+        return;
+      }
+      for (int64_t tap = 0; tap < kTaps; ++tap) {
+        for (int64_t i = 0; i < o; ++i) {
+          row.data[tap * tap_floats + i] = row.data[(tap + 1) * tap_floats - 1 - i] = 0.0f;
+        }
+      }
+      const float* bias = linear.bias(0);
+      float* data = row.data;
+      const int64_t n = kTaps * o;
+      const bool whole = o % kLanes == 0;
+      gemm(x + y * width * channels, channels, 1, width, linear.panels(0), channels, n,
+           [=](int64_t pixel, int64_t column, Vec value) {
+             const Vec sum = value + load(bias + column);
+             float* to = data + (pixel + 1) * o;
+             if (whole) {
+               store(to + column / o * tap_floats + column % o, sum);
+               return;
              }
-           }
-         });
-  }
-
-  // Every stride-th pixel of a row, from pixel `first` on.
-  I2F_INLINE void take(const float* row, int64_t first, int64_t w, int64_t out, float* to) const {
-    for (int64_t i = 0; i < w; ++i) {
-      const float* pixel = row + (i * stride_ + first) * out;
-      for (int64_t j = 0; j < out; ++j) to[i * out + j] = pixel[j];
+             float lanes[kLanes];
+             store(lanes, sum);
+             for (int64_t i = 0, tap = column / o, at = column % o; i < kLanes && column + i < n; ++i) {
+               to[tap * tap_floats + at] = lanes[i];
+               if (++at == o) {
+                 at = 0;
+                 ++tap;
+               }
+             }
+           });
     }
-  }
 
-  int64_t stride_;
+    // Every stride-th pixel of a row, from pixel `first` on.
+    I2F_INLINE void take(const float* row, int64_t first, float* to) const {
+      for (int64_t i = 0; i < width / stride; ++i) {
+        const float* pixel = row + (i * stride + first) * out;
+        for (int64_t j = 0; j < out; ++j) to[i * out + j] = pixel[j];
+      }
+    }
+  };
+
+  Attributes attributes_;
   PackedLinear packed_;
-  bool constant_;
+  bool constant_ = false;
 };
 
 }  // namespace
 
 extern const OpDefinition edge_taps_op;
-const OpDefinition edge_taps_op = {"EdgeTaps", kInputs, kInputCount, kOutputs, 4, EdgeTaps::create};
+const OpDefinition edge_taps_op = {"EdgeTaps", ports::kPorts, EdgeTaps::create};
 
 }  // namespace I2F_ISA
 }  // namespace i2f

@@ -1,34 +1,18 @@
 // ResidualConvBlock: normalisation, SiLU and convolution strip by strip. Only the map between the two convolutions is
 // ever written as a whole; what a convolution reads is normalised and activated in the cache.
 #include "native/ort/kernel.hpp"
-#include "native/maths/crop_norm.hpp"
+#include "native/maths/activations.hpp"
 #include "native/maths/direct_conv.hpp"
-#include "native/maths/fast_silu.hpp"
+#include "native/maths/group_norm.hpp"
+#include "native/maths/rows.hpp"
 #include "edges/residual_conv_block/winograd.hpp"
 
 namespace i2f {
 namespace I2F_ISA {
 namespace {
 
-enum Input : size_t {
-  kX,
-  kNorm1Weight,
-  kNorm1Bias,
-  kConv1Weight,
-  kConv1Bias,
-  kNorm2Weight,
-  kNorm2Bias,
-  kConv2Weight,
-  kConv2Bias,
-  kInputCount
-};
-
-const PortDefinition kInputs[kInputCount] = {{"x", Element::kFloat},          {"norm1_weight", Element::kFloat},
-                                             {"norm1_bias", Element::kFloat}, {"conv1_weight", Element::kFloat},
-                                             {"conv1_bias", Element::kFloat}, {"norm2_weight", Element::kFloat},
-                                             {"norm2_bias", Element::kFloat}, {"conv2_weight", Element::kFloat},
-                                             {"conv2_bias", Element::kFloat}};
-const PortDefinition kOutputs[] = {{"y", Element::kFloat}};
+#define I2F_PORTS "edges/residual_conv_block/ports.def"
+#include "native/ort/op_ports.hpp"
 
 // Output rows of a strip without Winograd: two more are activated for it.
 constexpr int64_t kDirectRows = 8;
@@ -56,11 +40,21 @@ struct ConvWeights {
   }
 };
 
-// silu((x - mean) * scale + shift) of `count` floats; scale and shift repeat after `period` of them, a multiple of
-// kLanes.
-inline void activate(const float* x, int64_t count, float mean, const float* scale, const float* shift, int64_t period,
-                     float* to) {
-  const Vec centre = set(mean);
+struct MapSize {
+  int64_t height;
+  int64_t width;
+  int64_t channels;
+
+  I2F_INLINE int64_t row_floats() const { return width * channels; }
+  I2F_INLINE int64_t floats() const { return height * row_floats(); }
+};
+
+// silu(norm(x)) of `count` floats of a map, from the first channel of a pixel on. The norm's scale and shift repeat
+// after `period` floats, a multiple of kLanes.
+I2F_INLINE void activate(const float* x, int64_t count, const GroupNorm& norm, int64_t period, float* to) {
+  const Vec centre = set(norm.mean);
+  const float* scale = norm.scale;
+  const float* shift = norm.shift;
   for (int64_t first = 0; first < count; first += period) {
     const int64_t end = min_of(period, count - first);
     int64_t i = 0;
@@ -74,111 +68,105 @@ inline void activate(const float* x, int64_t count, float mean, const float* sca
   }
 }
 
-inline void clear(float* to, int64_t count) {
-  for (int64_t i = 0; i < count; ++i) to[i] = 0.0f;
-}
-
-// to = [residual +] conv(silu(norm(x))) + bias for maps [height, width, channels].
-inline void norm_silu_conv(const Context& context, const float* x, int64_t height, int64_t width, int64_t channels,
-                           const float* norm_weight, const float* norm_bias, float epsilon, const ConvWeights& conv,
-                           const float* bias, const float* residual, float* to) {
-  const bool winograd = ConvWeights::by_winograd(channels);
-  const int64_t period = channels % kLanes == 0 ? channels : channels * kLanes;
-  const int64_t group = winograd ? 0 : round_up(conv.direct.width(), kPanel);
-  const Scratch shared({bytes_of<float>(period), bytes_of<float>(period), bytes_of<float>(group)});
-  float* scale = shared.part<float>(0);
-  float* shift = shared.part<float>(1);
-  float* group_bias = shared.part<float>(2);
-  for (int64_t i = 0; i < group; ++i) group_bias[i] = bias[i % channels];
-  const CropNorm norm =
-      crop_norm(context, x, height * width * channels, norm_weight, norm_bias, channels, epsilon, scale, shift);
-  for (int64_t i = channels; i < period; ++i) {
-    scale[i] = scale[i - channels];
-    shift[i] = shift[i - channels];
-  }
-  const int64_t tile_columns = ceil_div(width, kTileSide);
-  const int64_t tile_rows = max_of(1, kFewestTiles / tile_columns);
-  const int64_t strip = winograd ? tile_rows * kTileSide : kDirectRows;
-  const int64_t pixels = winograd ? tile_columns * kTileSide + 2 : conv.direct.columns_read(width);
-  const int64_t line = pixels * channels;
-
-  context.parallel_for(ceil_div(height, strip), [&](int64_t task) {
+// to = [residual +] conv + bias by Winograd's products. fill(first, rows, line, patch) fills a patch of lines of `line`
+// floats with rows of what is convolved, see fill_patch.
+template <class Fill>
+inline void winograd_strips(const Context& context, const MapSize& size, const float* packed, const float* bias,
+                            const float* residual, float* to, const Fill& fill) {
+  const int64_t tile_columns = ceil_div(size.width, kTileSide);
+  const int64_t strip = max_of(1, kFewestTiles / tile_columns) * kTileSide;
+  const int64_t line = (tile_columns * kTileSide + 2) * size.channels;
+  context.parallel_for(ceil_div(size.height, strip), [&](int64_t task) {
     const int64_t first = task * strip;
-    const int64_t rows = min_of(strip, height - first);
-    const int64_t rows_of_tiles = ceil_div(rows, kTileSide);
-    const int64_t seen = winograd ? rows_of_tiles * kTileSide + 2 : rows + 2;
-    const int64_t values = winograd ? winograd_floats(rows_of_tiles * tile_columns, channels) : 0;
+    const int64_t rows = min_of(strip, size.height - first);
+    const int64_t tile_rows = ceil_div(rows, kTileSide);
+    const int64_t seen = tile_rows * kTileSide + 2;
+    const int64_t values = winograd_floats(tile_rows * tile_columns, size.channels);
     const Scratch scratch({bytes_of<float>(seen * line), bytes_of<float>(values), bytes_of<float>(values)});
     float* patch = scratch.part<float>(0);
-    for (int64_t r = 0; r < seen; ++r) {
-      const int64_t y = first + r - 1;
-      float* row = patch + r * line;
-      if (y < 0 || y >= height) {
-        clear(row, line);
-        continue;
-      }
-      clear(row, channels);
-      activate(x + y * width * channels, width * channels, norm.mean, scale, shift, period, row + channels);
-      clear(row + (width + 1) * channels, (pixels - width - 1) * channels);
-    }
-    float* out = to + first * width * channels;
-    const float* skip = residual == nullptr ? nullptr : residual + first * width * channels;
-    if (winograd) {
-      convolve_winograd(conv.winograd.data(), channels, patch, rows_of_tiles, tile_columns, scratch.part<float>(1),
-                        scratch.part<float>(2), {out, bias, skip, rows, width});
-      return;
-    }
-    const int64_t row_floats = width * channels;
+    fill(first - 1, seen, line, patch);
+    const int64_t at = first * size.row_floats();
+    convolve_winograd(packed, size.channels, patch, tile_rows, tile_columns, scratch.part<float>(1),
+                      scratch.part<float>(2),
+                      {to + at, bias, residual == nullptr ? nullptr : residual + at, rows, size.width});
+  });
+}
+
+// The same by products over the map as it lies.
+template <class Fill>
+inline void direct_strips(const Context& context, const MapSize& size, const DirectConv& conv, const float* bias,
+                          const float* residual, float* to, const Fill& fill) {
+  const int64_t padded_width = round_up(conv.width(), kPanel);
+  const Scratch shared({bytes_of<float>(padded_width)});
+  float* group_bias = shared.part<float>(0);
+  repeat(bias, size.channels, padded_width, group_bias);
+  const int64_t line = conv.columns_read(size.width) * size.channels;
+  context.parallel_for(ceil_div(size.height, kDirectRows), [&](int64_t task) {
+    const int64_t first = task * kDirectRows;
+    const int64_t rows = min_of(kDirectRows, size.height - first);
+    const Scratch scratch({bytes_of<float>((rows + 2) * line)});
+    float* patch = scratch.part<float>(0);
+    fill(first - 1, rows + 2, line, patch);
+    const int64_t row_floats = size.row_floats();
+    float* out = to + first * row_floats;
+    const float* skip = residual == nullptr ? nullptr : residual + first * row_floats;
     const auto add = [=](int64_t row, int64_t at, int64_t column, int64_t lanes, Vec value) {
       Vec sum = value + load(group_bias + column);
-      float* pixel = out + row * row_floats + at;
-      if (lanes == kLanes) {
-        if (skip != nullptr) sum = sum + load(skip + row * row_floats + at);
-        store(pixel, sum);
-      } else {
-        if (skip != nullptr) sum = sum + load_n(skip + row * row_floats + at, lanes);
-        store_n(pixel, sum, lanes);
-      }
+      if (skip != nullptr) sum = sum + load_up_to(skip + row * row_floats + at, lanes);
+      store_up_to(out + row * row_floats + at, sum, lanes);
     };
-    convolve(conv.direct, patch, line, rows, width, add);
+    convolve(conv, patch, line, rows, size.width, add);
   });
+}
+
+// to = [residual +] conv(silu(norm(x))) + bias.
+inline void norm_silu_conv(const Context& context, const float* x, const MapSize& size, const float* norm_weight,
+                           const float* norm_bias, float epsilon, const ConvWeights& conv, const float* bias,
+                           const float* residual, float* to) {
+  const int64_t channels = size.channels;
+  const int64_t period = channels % kLanes == 0 ? channels : channels * kLanes;
+  const Scratch shared({bytes_of<float>(period), bytes_of<float>(period)});
+  float* scale = shared.part<float>(0);
+  float* shift = shared.part<float>(1);
+  const GroupNorm norm =
+      group_norm(context, x, size.floats(), norm_weight, norm_bias, channels, epsilon, scale, shift);
+  repeat(scale, channels, period, scale);
+  repeat(shift, channels, period, shift);
+  const auto fill = [&](int64_t first, int64_t rows, int64_t line, float* patch) {
+    fill_patch(first, rows, size.height, size.row_floats(), channels, line, patch,
+               [&](int64_t y, int64_t count, float* row) {
+                 activate(x + y * size.row_floats(), count, norm, period, row);
+               });
+  };
+  if (ConvWeights::by_winograd(channels)) {
+    winograd_strips(context, size, conv.winograd.data(), bias, residual, to, fill);
+  } else {
+    direct_strips(context, size, conv.direct, bias, residual, to, fill);
+  }
 }
 
 class ResidualConvBlock final : public Kernel {
  public:
-  explicit ResidualConvBlock(const KernelInfo& info) : epsilon_(info.float_attribute("epsilon")) {
-    for (int i = 0; i < 2; ++i) {
-      TensorView weight;
-      if (!info.constant_input(i == 0 ? kConv1Weight : kConv2Weight, &weight)) continue;
-      // A wrong shape is reported by compute, which knows what to compare it with.
-      if (weight.rank != 4 || weight.dims[0] != weight.dims[1] || weight.dims[2] != 3 || weight.dims[3] != 3) continue;
-      convs_[i].pack(static_cast<const float*>(weight.data), weight.dims[0]);
-    }
+  explicit ResidualConvBlock(const KernelInfo& info) : attributes_(info) {
+    Inputs in(attributes_);
+    if (in.take_constants(info, input::conv1_weight, input::conv1_weight)) convs_[0].pack(in.conv1_weight, in.C);
+    if (in.take_constants(info, input::conv2_weight, input::conv2_weight)) convs_[1].pack(in.conv2_weight, in.C);
   }
   static Kernel* create(const KernelInfo& info) { return new ResidualConvBlock(info); }
 
   void compute(const Context& context) const override {
-    Dim h{"H"}, w{"W"}, c{"C"}, three{"3", 3};
-    const float* x = context.f32(kX, {&h, &w, &c});
-    const float* norm1_weight = context.f32(kNorm1Weight, {&c});
-    const float* norm1_bias = context.f32(kNorm1Bias, {&c});
-    const float* conv1_weight = context.f32(kConv1Weight, {&c, &c, &three, &three});
-    const float* conv1_bias = context.f32(kConv1Bias, {&c});
-    const float* norm2_weight = context.f32(kNorm2Weight, {&c});
-    const float* norm2_bias = context.f32(kNorm2Bias, {&c});
-    const float* conv2_weight = context.f32(kConv2Weight, {&c, &c, &three, &three});
-    const float* conv2_bias = context.f32(kConv2Bias, {&c});
-    float* y = context.f32_output(0, {h.value, w.value, c.value});
-    if (h.value * w.value * c.value == 0) return;
+    const Inputs in(context, attributes_);
+    float* y = Outputs(context, in).y;
+    if (in.H * in.W * in.C == 0) return;
     ConvWeights local[2];
-    const ConvWeights& conv1 = weights(0, conv1_weight, c.value, local);
-    const ConvWeights& conv2 = weights(1, conv2_weight, c.value, local);
-    const Scratch scratch({bytes_of<float>(h.value * w.value * c.value)});
+    const ConvWeights& conv1 = weights(0, in.conv1_weight, in.C, local);
+    const ConvWeights& conv2 = weights(1, in.conv2_weight, in.C, local);
+    const MapSize size = {in.H, in.W, in.C};
+    const Scratch scratch({bytes_of<float>(size.floats())});
     float* between = scratch.part<float>(0);
-    norm_silu_conv(context, x, h.value, w.value, c.value, norm1_weight, norm1_bias, epsilon_, conv1, conv1_bias,
-                   nullptr, between);
-    norm_silu_conv(context, between, h.value, w.value, c.value, norm2_weight, norm2_bias, epsilon_, conv2, conv2_bias,
-                   x, y);
+    norm_silu_conv(context, in.x, size, in.norm1_weight, in.norm1_bias, in.epsilon, conv1, in.conv1_bias, nullptr,
+                   between);
+    norm_silu_conv(context, between, size, in.norm2_weight, in.norm2_bias, in.epsilon, conv2, in.conv2_bias, in.x, y);
   }
 
  private:
@@ -188,15 +176,14 @@ class ResidualConvBlock final : public Kernel {
     return local[i];
   }
 
-  float epsilon_;
+  Attributes attributes_;
   ConvWeights convs_[2];
 };
 
 }  // namespace
 
 extern const OpDefinition residual_conv_block_op;
-const OpDefinition residual_conv_block_op = {"ResidualConvBlock",      kInputs, kInputCount, kOutputs, 1,
-                                             ResidualConvBlock::create};
+const OpDefinition residual_conv_block_op = {"ResidualConvBlock", ports::kPorts, ResidualConvBlock::create};
 
 }  // namespace I2F_ISA
 }  // namespace i2f

@@ -1,8 +1,9 @@
 """HybridMoE: a shared expert for every token, a routed one more for boundary tokens."""
 
-from onnxscript import BOOL, FLOAT, INT64, graph, script
+from onnxscript import FLOAT, INT64, script
 
 from ...opset import INTER2FORMER, op
+from .experts import Expert, RoutedExperts
 
 
 @script(INTER2FORMER, default_opset=op)
@@ -45,51 +46,23 @@ def HybridMoE(
     select_w2 [E, H, C], select_b1, select_b2 [E, H], select_w3 [E, C, H], select_b3 [E, C]; weights and biases of the
     inner LayerNorms [H]; expert_gate_weight [E, C], expert_gate_bias, expert_bias [E] -> [N, C]
     """
-    zero = op.Constant(value_ints=[0])
-    one = op.Constant(value_ints=[1])
-    flat = op.Constant(value_ints=[-1])
-
     y = op.LayerNormalization(x, norm_weight, norm_bias, axis=-1, epsilon=epsilon)
-    left = op.Gemm(y, shared_w1, shared_b1, transB=1)
-    right = op.Gemm(y, shared_w2, shared_b2, transB=1)
-    hidden = op.Mul(op.Mul(left, op.Sigmoid(left)), right)
-    normed = op.LayerNormalization(hidden, shared_ln_weight, shared_ln_bias, axis=-1, epsilon=epsilon)
-    shared = op.Gemm(normed, shared_w3, shared_b3, transB=1)
-
+    # fmt: off
+    shared = Expert(
+        y, shared_w1, shared_b1, shared_w2, shared_b2, shared_ln_weight, shared_ln_bias, shared_w3, shared_b3,
+        epsilon=epsilon,
+    )
     routed = op.Gather(y, boundary, axis=0)
     scores = op.Sigmoid(op.Gemm(routed, expert_gate_weight, expert_gate_bias, transB=1))
-    chosen = op.ArgMax(op.Add(scores, expert_bias), axis=1, keepdims=1)
-    chosen_flat = op.Reshape(chosen, flat)
-
-    # Every expert sees its own tokens only. The results stay in a sequence, in the experts' order, until all are there:
-    # adding them to a tensor one by one would copy it once an expert.
-    empty = op.SequenceEmpty()
-    nobody = op.Slice(zero, zero, zero)
-    experts = op.Squeeze(op.Shape(select_b1, start=0, end=1))
-
-    # Not a `for`: what that carries on onnxscript puts in an order that changes from one process to the next.
-    @graph()
-    def add_expert(expert: INT64, go_on: BOOL, results, order):
-        tokens = op.Reshape(op.NonZero(op.Equal(chosen_flat, expert)), flat)
-        y_e = op.Gather(routed, tokens, axis=0)
-        left_e = op.Gemm(y_e, op.Gather(select_w1, expert, axis=0), op.Gather(select_b1, expert, axis=0), transB=1)
-        right_e = op.Gemm(y_e, op.Gather(select_w2, expert, axis=0), op.Gather(select_b2, expert, axis=0), transB=1)
-        hidden_e = op.Mul(op.Mul(left_e, op.Sigmoid(left_e)), right_e)
-        normed_e = op.LayerNormalization(hidden_e, select_ln_weight, select_ln_bias, axis=-1, epsilon=epsilon)
-        out_e = op.Gemm(normed_e, op.Gather(select_w3, expert, axis=0), op.Gather(select_b3, expert, axis=0), transB=1)
-        return op.Identity(go_on), op.SequenceInsert(results, out_e), op.Concat(order, tokens, axis=0)
-
-    results, order = op.Loop(experts, None, empty, nobody, body=add_expert)
-    ranks = op.Range(op.Constant(value_int=0), op.Size(order), op.Constant(value_int=1))
-    place = op.ScatterElements(order, order, ranks, axis=0)
-    selected = op.Gather(op.ConcatFromSequence(results, axis=0), place, axis=0)
-
+    chosen = op.ArgMax(scores + expert_bias, axis=1, keepdims=1)
+    selected = RoutedExperts(
+        routed, chosen, select_w1, select_b1, select_w2, select_b2, select_ln_weight, select_ln_bias, select_w3,
+        select_b3, epsilon=epsilon,
+    )
+    # fmt: on
     # softmax of two numbers is the sigmoid of their difference
     gate = op.Sigmoid(op.Gemm(routed, shared_gate_weight, shared_gate_bias, transB=1))
     score = op.GatherElements(scores, chosen, axis=1)
-    mixed = op.Add(
-        op.Mul(op.Sigmoid(op.Sub(gate, score)), op.Gather(shared, boundary, axis=0)),
-        op.Mul(op.Sigmoid(op.Sub(score, gate)), selected),
-    )
-    boundary_out = op.Add(op.Gather(x, boundary, axis=0), mixed)
-    return op.ScatterND(op.Add(x, shared), op.Unsqueeze(boundary, one), boundary_out)
+    mixed = op.Sigmoid(gate - score) * op.Gather(shared, boundary, axis=0) + op.Sigmoid(score - gate) * selected
+    boundary_out = op.Gather(x, boundary, axis=0) + mixed
+    return op.ScatterND(x + shared, op.Unsqueeze(boundary, [1]), boundary_out)

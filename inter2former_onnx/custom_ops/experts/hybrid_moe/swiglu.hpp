@@ -1,8 +1,10 @@
 // The experts' layers: w3(LN(silu(w1 y + b1) * (w2 y + b2))) + b3.
 #pragma once
 
+#include "native/maths/activations.hpp"
 #include "native/maths/gemm.hpp"
 #include "native/maths/layer_norm.hpp"
+#include "native/maths/linear_weights.hpp"
 #include "native/maths/residual.hpp"
 
 namespace i2f {
@@ -37,17 +39,16 @@ inline PackedPair pack_pair(const float* w1, const float* b1, const float* w2, c
   packed.weights = Buffer(count * packed.columns() * k);
   packed.biases = Buffer(count * packed.columns());
   for (int64_t i = 0; i < count; ++i) {
-    float* panels = packed.weights.data() + i * packed.columns() * k;
+    // Row `l` of a column of the two [k, hidden] matrices side by side.
+    const auto at = [&](const float* first, const float* second, int64_t length, int64_t l, int64_t column) {
+      const int64_t j = column / kPanel * PackedPair::kHalf + column % PackedPair::kHalf;
+      const float* from = column % kPanel < PackedPair::kHalf ? first : second;
+      return j < hidden ? from[(i * hidden + j) * length + l] : 0.0f;
+    };
+    pack_panels(k, packed.columns(), packed.weights.data() + i * packed.columns() * k,
+                [&](int64_t l, int64_t column) { return at(w1, w2, k, l, column); });
     float* bias = packed.biases.data() + i * packed.columns();
-    for (int64_t column = 0; column < packed.columns(); ++column) {
-      const int64_t panel = column / kPanel;
-      const int64_t lane = column % kPanel;
-      const bool first = lane < PackedPair::kHalf;
-      const int64_t j = panel * PackedPair::kHalf + lane % PackedPair::kHalf;
-      const float* row = (first ? w1 : w2) + (i * hidden + j) * k;
-      for (int64_t l = 0; l < k; ++l) panels[(panel * k + l) * kPanel + lane] = j < hidden ? row[l] : 0.0f;
-      bias[column] = j < hidden ? (first ? b1 : b2)[i * hidden + j] : 0.0f;
-    }
+    for (int64_t column = 0; column < packed.columns(); ++column) bias[column] = at(b1, b2, 1, 0, column);
   }
   return packed;
 }

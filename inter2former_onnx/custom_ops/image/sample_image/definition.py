@@ -25,7 +25,7 @@ def SampleImage(
     mean, std [3]: of the channels, which are reversed first if `reverse` is 1. -> [3, h, w]
     """
     order = op.Constant(value_ints=[0, 1, 2])
-    order = order + (2 - 2 * order) * op.Constant(value_int=reverse)
+    order = order + (2 - 2 * order) * reverse
     # Rows first: of a large photograph only what is sampled becomes numbers.
     taken = op.Gather(op.Gather(op.Gather(image, rows, axis=0), columns, axis=2), order, axis=4)  # [2, h, 2, w, 3]
     values = (op.Cast(taken, to=FLOAT.dtype) - mean) / std

@@ -1,22 +1,18 @@
 // NormMlp: LayerNorm, linear, GELU, linear and residual for a tile of tokens at a time. The hidden layer, four times as
 // wide as the tokens, exists for one tile and one part of its channels only.
 #include "native/ort/kernel.hpp"
-#include "native/maths/gelu.hpp"
-#include "native/maths/layer_norm.hpp"
-#include "native/memory.hpp"
+#include "linear/normalised.hpp"
+#include "native/maths/activations.hpp"
+#include "native/maths/linear_weights.hpp"
 #include "native/maths/tile_gemm.hpp"
+#include "native/memory.hpp"
 
 namespace i2f {
 namespace I2F_ISA {
 namespace {
 
-enum Input : size_t { kX, kNormWeight, kNormBias, kWeight1, kBias1, kWeight2, kBias2, kInputCount };
-
-const PortDefinition kInputs[kInputCount] = {{"x", Element::kFloat},         {"norm_weight", Element::kFloat},
-                                             {"norm_bias", Element::kFloat}, {"weight1", Element::kFloat},
-                                             {"bias1", Element::kFloat},     {"weight2", Element::kFloat},
-                                             {"bias2", Element::kFloat}};
-const PortDefinition kOutputs[] = {{"y", Element::kFloat}};
+#define I2F_PORTS "linear/norm_mlp/ports.def"
+#include "native/ort/op_ports.hpp"
 
 // Tokens of one task, and hidden channels at a time: with 768 channels, the normalised tokens, the hidden part and the
 // sums take 0.9 MB of the second-level cache, and each pass over the weights serves many tokens.
@@ -27,28 +23,23 @@ static_assert(kHiddenPart % kPanel == 0, "parts are made of whole panels");
 class NormMlp final : public Kernel {
  public:
   explicit NormMlp(const KernelInfo& info)
-      : epsilon_(info.float_attribute("epsilon")), first_(info, kWeight1, kBias1), second_(info, kWeight2, kBias2) {}
+      : attributes_(info), first_(info, input::weight1, input::bias1),
+        second_(info, input::weight2, input::bias2) {}
   static Kernel* create(const KernelInfo& info) { return new NormMlp(info); }
 
   void compute(const Context& context) const override {
-    Dim n{"N"}, c{"C"}, h{"H"};
-    const float* x = context.f32(kX, {&n, &c});
-    const float* norm_weight = context.f32(kNormWeight, {&c});
-    const float* norm_bias = context.f32(kNormBias, {&c});
-    const float* weight1 = context.f32(kWeight1, {&h, &c});
-    const float* bias1 = context.f32(kBias1, {&h});
-    const float* weight2 = context.f32(kWeight2, {&c, &h});
-    const float* bias2 = context.f32(kBias2, {&c});
-    float* y = context.f32_output(0, {n.value, c.value});
+    const Inputs in(context, attributes_);
+    float* y = Outputs(context, in).y;
     PackedLinear local1;
     PackedLinear local2;
-    const PackedLinear& first = first_.get(weight1, bias1, 1, h.value, c.value, &local1);
-    const PackedLinear& second = second_.get(weight2, bias2, 1, c.value, h.value, &local2);
+    const PackedLinear& first = first_.get(in.weight1, in.bias1, 1, in.H, in.C, &local1);
+    const PackedLinear& second = second_.get(in.weight2, in.bias2, 1, in.C, in.H, &local2);
 
-    const int64_t channels = c.value;
-    context.parallel_for(ceil_div(n.value, kTile), [&](int64_t task) {
+    const int64_t channels = in.C;
+    const LayerNorm norm = {in.norm_weight, in.norm_bias, in.epsilon, channels};
+    context.parallel_for(ceil_div(in.N, kTile), [&](int64_t task) {
       const int64_t begin = task * kTile;
-      const int64_t rows = min_of(kTile, n.value - begin);
+      const int64_t rows = min_of(kTile, in.N - begin);
       const Scratch scratch({bytes_of<float>(tile_floats(rows, channels)),
                              bytes_of<float>(tile_floats(rows, kHiddenPart)), bytes_of<float>(channels),
                              bytes_of<float>(round_up(channels, kPanel))});
@@ -57,17 +48,13 @@ class NormMlp final : public Kernel {
       float* normal = scratch.part<float>(2);
       float* zeros = scratch.part<float>(3);
       for (int64_t j = 0; j < round_up(channels, kPanel); ++j) zeros[j] = 0.0f;
-      const float* from = x + begin * channels;
+      const float* from = in.x + begin * channels;
       float* to = y + begin * channels;
       const float* padded_bias2 = second.bias(0);
-      for (int64_t i = 0; i < rows; ++i) {
-        layer_norm(from + i * channels, norm_weight, norm_bias, epsilon_, channels, normal);
-        tile_set_row(tile, channels, i, normal);
-      }
-      tile_clear_rest(tile, rows, channels);
-      if (h.value == 0) add_bias(from, padded_bias2, rows, channels, to);
-      for (int64_t part = 0; part < h.value; part += kHiddenPart) {
-        const int64_t width = min_of(kHiddenPart, h.value - part);
+      normalise_into_tile(norm, from, rows, normal, tile);
+      if (in.H == 0) add_bias(from, padded_bias2, rows, channels, to);
+      for (int64_t part = 0; part < in.H; part += kHiddenPart) {
+        const int64_t width = min_of(kHiddenPart, in.H - part);
         const float* padded_bias1 = first.bias(0) + part;
         tile_gemm(tile, rows, channels, first.panels(0) + part * channels, channels, channels, width,
                   [=](int64_t row, int64_t column, TileBlock& block) {
@@ -76,7 +63,7 @@ class NormMlp final : public Kernel {
                     activate(chunk, padded_bias1 + column);
                   });
         // The first part brings the residual and the bias with it, the others are added to what is there.
-        tile_gemm(hidden, rows, width, second.panels(0) + part * kPanel, h.value, width, channels,
+        tile_gemm(hidden, rows, width, second.panels(0) + part * kPanel, in.H, width, channels,
                   AddTo{part == 0 ? from : to, to, part == 0 ? padded_bias2 : zeros, rows, channels});
       }
     });
@@ -100,7 +87,7 @@ class NormMlp final : public Kernel {
     }
   }
 
-  float epsilon_;
+  Attributes attributes_;
   LinearWeights first_;
   LinearWeights second_;
 };
@@ -108,7 +95,7 @@ class NormMlp final : public Kernel {
 }  // namespace
 
 extern const OpDefinition norm_mlp_op;
-const OpDefinition norm_mlp_op = {"NormMlp", kInputs, kInputCount, kOutputs, 1, NormMlp::create};
+const OpDefinition norm_mlp_op = {"NormMlp", ports::kPorts, NormMlp::create};
 
 }  // namespace I2F_ISA
 }  // namespace i2f

@@ -6,6 +6,8 @@
 // shifted copies of itself.
 #pragma once
 
+#include <string.h>
+
 #include "native/maths/gemm.hpp"
 #include "native/memory.hpp"
 #include "native/simd/simd.hpp"
@@ -56,58 +58,33 @@ inline DirectConv pack_conv(const float* weight, int64_t out, int64_t in, int64_
   return conv;
 }
 
-// R rows by V vectors of the product, handed to epilogue(row, column, c): gemm_block with a k of three runs.
-template <int R, int V, class Epilogue>
-I2F_NOINLINE void conv_block(const float* a, int64_t row_stride, int64_t run, int64_t line, const float* panel,
-                             int64_t row, int64_t column, const Epilogue& epilogue) {
-  Vec c[R][V];
-  I2F_UNROLL
-  for (int r = 0; r < R; ++r) {
-    I2F_UNROLL
-    for (int v = 0; v < V; ++v) c[r][v] = zero();
-  }
-  for (int dy = 0; dy < 3; ++dy) {
-    const float* from = a + dy * line;
-    for (int64_t i = 0; i < run; ++i) {
-      Vec b[V];
-      I2F_UNROLL
-      for (int v = 0; v < V; ++v) b[v] = load(panel + v * kLanes);
-      I2F_UNROLL
-      for (int r = 0; r < R; ++r) {
-        const Vec x = set(from[r * row_stride]);
-        I2F_UNROLL
-        for (int v = 0; v < V; ++v) c[r][v] = fma(x, b[v], c[r][v]);
-      }
-      ++from;
-      panel += kPanel;
+// The walk along what groups of pixels see: a run of each of three input rows, which are `distance` floats apart.
+struct PatchWalk {
+  static constexpr int kRuns = 3;
+  static constexpr int64_t step = 1;
+  int64_t row_stride;
+  int64_t length;
+  int64_t distance;
+};
+
+// Fills a patch, as `convolve` takes it, with `rows` rows of a map of `height` rows of `row_floats` floats, from row
+// `first` and the pixel left of its first one on; zeros beyond the map. copy(y, count, to) brings the first `count`
+// floats of row y.
+template <class Copy>
+I2F_INLINE void fill_patch(int64_t first, int64_t rows, int64_t height, int64_t row_floats, int64_t channels,
+                           int64_t line, float* patch, const Copy& copy) {
+  const auto clear = [](float* to, int64_t count) { memset(to, 0, static_cast<size_t>(bytes_of<float>(count))); };
+  const int64_t used = min_of(row_floats, line - channels);
+  for (int64_t r = 0; r < rows; ++r) {
+    const int64_t y = first + r;
+    float* to = patch + r * line;
+    if (y < 0 || y >= height) {
+      clear(to, line);
+      continue;
     }
-  }
-  I2F_UNROLL
-  for (int r = 0; r < R; ++r) {
-    I2F_UNROLL
-    for (int v = 0; v < V; ++v) epilogue(row + r, column + v * kLanes, c[r][v]);
-  }
-}
-
-template <int R, int V, class Epilogue>
-I2F_INLINE void conv_rows(int64_t rows, const float* a, int64_t row_stride, int64_t run, int64_t line,
-                          const float* panel, int64_t row, int64_t column, const Epilogue& epilogue) {
-  if (rows == R) {
-    conv_block<R, V>(a, row_stride, run, line, panel, row, column, epilogue);
-  } else if constexpr (R > 1) {
-    conv_rows<R - 1, V>(rows, a, row_stride, run, line, panel, row, column, epilogue);
-  }
-}
-
-template <int V, class Epilogue>
-I2F_INLINE void conv_panel(const float* a, int64_t row_stride, int64_t run, int64_t line, int64_t m, const float* panel,
-                           int64_t column, const Epilogue& epilogue) {
-  const int64_t blocks = ceil_div(m, kGemmRows);
-  int64_t row = 0;
-  for (int64_t block = 0; block < blocks; ++block) {
-    const int64_t rows = ceil_div(m - row, blocks - block);
-    conv_rows<kGemmRows, V>(rows, a + row * row_stride, row_stride, run, line, panel, row, column, epilogue);
-    row += rows;
+    clear(to, channels);
+    copy(y, used, to + channels);
+    clear(to + channels + used, line - channels - used);
   }
 }
 
@@ -122,23 +99,17 @@ I2F_INLINE void convolve(const DirectConv& conv, const float* patch, int64_t lin
   const int64_t width = conv.width();
   const int64_t groups = ceil_div(columns, conv.group);
   const int64_t end = columns * conv.out;
+  const PatchWalk walk = {conv.group * conv.stride * conv.in, run, line};
   for (int64_t column = 0; column < width; column += kPanel) {
     const float* panel = conv.panels.data() + column * 3 * run;
     for (int64_t y = 0; y < rows; ++y) {
-      const float* a = patch + y * conv.stride * line;
-      const int64_t step = conv.group * conv.stride * conv.in;
       const auto visit = [&](int64_t group, int64_t first, Vec value) {
         const int64_t at = group * width + first;
         const int64_t lanes = min_of(kLanes, min_of(width - first, end - at));
         if (lanes > 0) epilogue(y, at, first, lanes, value);
       };
-      if (width - column > kPanel - kLanes) {
-        conv_panel<kGemmVectors>(a, step, run, line, groups, panel, column, visit);
-      } else {
-        for (int64_t v = 0; column + v * kLanes < width; ++v) {
-          conv_panel<1>(a, step, run, line, groups, panel + v * kLanes, column + v * kLanes, visit);
-        }
-      }
+      gemm_panel(patch + y * conv.stride * line, walk, groups, panel, column, width,
+                 [&](int64_t group, int64_t first, auto& c) { visit_block(c, group, first, visit); });
     }
   }
 }

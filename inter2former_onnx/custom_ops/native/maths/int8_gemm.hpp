@@ -128,10 +128,16 @@ inline void quantise_row(const float* x, int64_t i, const PackedInt8& weights, c
   }
 }
 
-// Zeros rows between `count` and the end of its block.
+// Zeros the rows between `count` and the end of its block: they take part in the arithmetic.
 inline void clear_rows(int64_t count, const PackedInt8& weights, const QuantisedRows& rows) {
   const int64_t end = round_up(count, weights.block_rows());
   memset(rows.data + count * weights.row_bytes(), 0, static_cast<size_t>((end - count) * weights.row_bytes()));
+}
+
+// Quantises `count` rows of x [count, k], ready for int8_gemm.
+inline void quantise_rows(const float* x, int64_t count, const PackedInt8& weights, const QuantisedRows& rows) {
+  for (int64_t i = 0; i < count; ++i) quantise_row(x + i * weights.k, i, weights, rows);
+  clear_rows(count, weights, rows);
 }
 
 // Calls epilogue(row, column, vector) for every vector of y = rows W^T + b that begins below n; `count` rows, whose
@@ -173,9 +179,7 @@ struct Int8AddTo {
   int64_t width;
 
   I2F_INLINE void operator()(int64_t row, int64_t column, Vec value) const {
-    const int64_t at = row * width + column;
-    const int64_t lanes = min_of(kLanes, width - column);
-    const Vec before = lanes == kLanes ? load(from + at) : load_n(from + at, lanes);
+    const Vec before = load_up_to(from + row * width + column, width - column);
     store_columns(to + row * width, column, width, before + value);
   }
 };

@@ -53,5 +53,15 @@ I2F_INLINE void layer_norm(const float* x, const float* weight, const float* bia
   }
 }
 
+// The parameters of a LayerNorm over `channels` channels.
+struct LayerNorm {
+  const float* weight;
+  const float* bias;
+  float epsilon;
+  int64_t channels;
+
+  I2F_INLINE void operator()(const float* x, float* out) const { layer_norm(x, weight, bias, epsilon, channels, out); }
+};
+
 }  // namespace I2F_ISA
 }  // namespace i2f

@@ -59,25 +59,13 @@ template <class Epilogue>
 I2F_NOINLINE void tile_block(const float* a, const float* panel, int64_t k, const float* next, int64_t step,
                              int64_t row, int64_t column, const Epilogue& epilogue) {
   TileBlock c;
-  I2F_UNROLL
-  for (int r = 0; r < kTileRows; ++r) {
-    I2F_UNROLL
-    for (int v = 0; v < kGemmVectors; ++v) c[r][v] = zero();
-  }
+  clear_block(c);
   for (int64_t first = 0; first < k; first += kPanel) {
     const int64_t count = min_of(kPanel, k - first);
     for (int64_t i = 0; i < count; ++i) {
-      Vec b[kGemmVectors];
-      I2F_UNROLL
-      for (int v = 0; v < kGemmVectors; ++v) b[v] = load(panel + v * kLanes);
       prefetch(next);
       next += step;
-      I2F_UNROLL
-      for (int r = 0; r < kTileRows; ++r) {
-        const Vec x = set(a[r * kPanel]);
-        I2F_UNROLL
-        for (int v = 0; v < kGemmVectors; ++v) c[r][v] = fma(x, b[v], c[r][v]);
-      }
+      add_outer_product(c, a, kPanel, panel);
       ++a;
       panel += kPanel;
     }
@@ -109,11 +97,7 @@ template <class Visit>
 I2F_INLINE void for_each_vector(TileBlock& c, int64_t row, int64_t rows, int64_t column, int64_t n,
                                 const Visit& visit) {
   if (row + kTileRows <= rows && column + kPanel <= n) {
-    I2F_UNROLL
-    for (int r = 0; r < kTileRows; ++r) {
-      I2F_UNROLL
-      for (int v = 0; v < kGemmVectors; ++v) visit(row + r, column + v * kLanes, c[r][v]);
-    }
+    visit_block(c, row, column, visit);
     return;
   }
   for (int r = 0; r < kTileRows && row + r < rows; ++r) {
@@ -149,8 +133,7 @@ struct AddTo {
       return;
     }
     for_each_vector(c, row, rows, column, width, [&](int64_t i, int64_t j, Vec value) {
-      const int64_t lanes = min_of(kLanes, width - j);
-      const Vec before = lanes == kLanes ? load(from + i * width + j) : load_n(from + i * width + j, lanes);
+      const Vec before = load_up_to(from + i * width + j, width - j);
       store_columns(to + i * width, j, width, before + (value + load(bias + j)));
     });
   }
@@ -158,11 +141,7 @@ struct AddTo {
 
 // Stores the block's chunk of the tile that is the next A.
 I2F_INLINE void store_chunk(TileBlock& c, float* chunk) {
-  I2F_UNROLL
-  for (int r = 0; r < kTileRows; ++r) {
-    I2F_UNROLL
-    for (int v = 0; v < kGemmVectors; ++v) store(chunk + r * kPanel + v * kLanes, c[r][v]);
-  }
+  visit_block(c, 0, 0, [=](int64_t row, int64_t column, Vec value) { store(chunk + row * kPanel + column, value); });
 }
 
 }  // namespace I2F_ISA

@@ -1,5 +1,7 @@
 #include "native/ort/isa.hpp"
 
+#include "native/ort/errors.hpp"
+
 #include <stdlib.h>
 #include <string.h>
 

@@ -1,7 +1,7 @@
 // Which instruction sets this library holds kernels for, and which of them this machine can run.
 #pragma once
 
-#include "native/ort/kernel.hpp"
+#include "native/ort/op.hpp"
 
 namespace i2f {
 

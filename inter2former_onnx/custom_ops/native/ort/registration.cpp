@@ -27,6 +27,7 @@ struct Node {
 };
 
 const OpDefinition& definition(const OrtCustomOp* op) { return *static_cast<const CustomOp*>(op)->op; }
+const Ports& ports(const OrtCustomOp* op) { return definition(op).ports; }
 
 OrtStatus* status_of(const OrtApi* api, const char* message) { return OrtCreateStatus::get(api)(ORT_FAIL, message); }
 
@@ -64,8 +65,8 @@ OrtStatus* I2F_ORT_CALL compute(void* node_pointer, OrtKernelContext* context) {
     size_t inputs = 0;
     OrtStatus* status = OrtKernelContextGetInputCount::get(node.api)(context, &inputs);
     if (status != nullptr) OrtReleaseStatus::get(node.api)(status);
-    if (status != nullptr || inputs != node.op->input_count) {
-      fail("inter2former::%s: has %zu inputs, expected %zu", node.op->name, inputs, node.op->input_count);
+    if (status != nullptr || inputs != node.op->ports.input_count) {
+      fail("inter2former::%s: has %zu inputs, expected %zu", node.op->name, inputs, node.op->ports.input_count);
     }
     node.kernel->compute(Context(node.api, context, *node.op));
   });
@@ -77,10 +78,10 @@ CustomOp custom_op(const OpDefinition* op) {
   made.op = op;
   made.GetName = [](const OrtCustomOp* self) { return definition(self).name; };
   made.GetExecutionProviderType = [](const OrtCustomOp*) -> const char* { return "CPUExecutionProvider"; };
-  made.GetInputType = [](const OrtCustomOp* self, size_t i) { return onnx_type(definition(self).inputs[i].element); };
-  made.GetInputTypeCount = [](const OrtCustomOp* self) { return definition(self).input_count; };
-  made.GetOutputType = [](const OrtCustomOp* self, size_t i) { return onnx_type(definition(self).outputs[i].element); };
-  made.GetOutputTypeCount = [](const OrtCustomOp* self) { return definition(self).output_count; };
+  made.GetInputType = [](const OrtCustomOp* self, size_t i) { return onnx_type(ports(self).inputs[i].element); };
+  made.GetInputTypeCount = [](const OrtCustomOp* self) { return ports(self).input_count; };
+  made.GetOutputType = [](const OrtCustomOp* self, size_t i) { return onnx_type(ports(self).outputs[i].element); };
+  made.GetOutputTypeCount = [](const OrtCustomOp* self) { return ports(self).output_count; };
   made.KernelDestroy = [](void* node) { delete static_cast<Node*>(node); };
   made.GetInputCharacteristic = [](const OrtCustomOp*, size_t) { return INPUT_OUTPUT_REQUIRED; };
   made.GetOutputCharacteristic = [](const OrtCustomOp*, size_t) { return INPUT_OUTPUT_REQUIRED; };
@@ -106,7 +107,7 @@ struct Domain {
   std::vector<CustomOp> ops;
 };
 
-void check(const OrtApi* api, OrtStatus* status, const char* call) {
+void check_registration(const OrtApi* api, OrtStatus* status, const char* call) {
   if (status == nullptr) return;
   char cause[256];
   snprintf(cause, sizeof(cause), "%s", OrtGetErrorMessage::get(api)(status));
@@ -125,9 +126,9 @@ OrtCustomOpDomain* domain_for(const OrtApi* api, const InstructionSet& set) {
   const OpTable table = set.ops();
   made->ops.reserve(table.count);
   for (size_t i = 0; i < table.count; ++i) made->ops.push_back(custom_op(table.ops[i]));
-  check(api, OrtCreateCustomOpDomain::get(api)(kDomain, &made->domain), "CreateCustomOpDomain");
+  check_registration(api, OrtCreateCustomOpDomain::get(api)(kDomain, &made->domain), "CreateCustomOpDomain");
   for (const CustomOp& op : made->ops) {
-    check(api, OrtCustomOpDomainAdd::get(api)(made->domain, &op), "CustomOpDomain_Add");
+    check_registration(api, OrtCustomOpDomainAdd::get(api)(made->domain, &op), "CustomOpDomain_Add");
   }
   domains.push_back(std::move(made));
   return domains.back()->domain;
@@ -154,7 +155,7 @@ I2F_EXPORT OrtStatus* I2F_ORT_CALL RegisterCustomOps(OrtSessionOptions* options,
   }
   return i2f::guarded(api, "RegisterCustomOps", [&] {
     OrtCustomOpDomain* domain = i2f::domain_for(api, i2f::chosen_instruction_set());
-    i2f::check(api, i2f::OrtAddCustomOpDomain::get(api)(options, domain), "AddCustomOpDomain");
+    i2f::check_registration(api, i2f::OrtAddCustomOpDomain::get(api)(options, domain), "AddCustomOpDomain");
   });
 }
 

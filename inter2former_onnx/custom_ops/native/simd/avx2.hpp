@@ -108,5 +108,34 @@ I2F_INLINE void store_uint8(unsigned char* p, Vec a) {
   _mm_storel_epi64(reinterpret_cast<__m128i*>(p), _mm_packus_epi16(packed, packed));
 }
 
+// Rearranging lanes, for data whose channels are too few to fill a vector: a vector as blocks of four floats.
+// Block i from p + i * stride.
+I2F_INLINE Vec load_blocks(const float* p, int64_t stride) {
+  return {_mm256_insertf128_ps(_mm256_castps128_ps256(_mm_loadu_ps(p)), _mm_loadu_ps(p + stride), 1)};
+}
+// Block i to p + i * stride.
+I2F_INLINE void store_blocks(float* p, int64_t stride, Vec a) {
+  _mm_storeu_ps(p, _mm256_castps256_ps128(a.v));
+  _mm_storeu_ps(p + stride, _mm256_extractf128_ps(a.v, 1));
+}
+// Transposes block i of a, b, c, d as the rows of a 4 x 4 matrix, for every i.
+I2F_INLINE void transpose_blocks(Vec& a, Vec& b, Vec& c, Vec& d) {
+  const __m256d ab_low = _mm256_castps_pd(_mm256_unpacklo_ps(a.v, b.v));
+  const __m256d ab_high = _mm256_castps_pd(_mm256_unpackhi_ps(a.v, b.v));
+  const __m256d cd_low = _mm256_castps_pd(_mm256_unpacklo_ps(c.v, d.v));
+  const __m256d cd_high = _mm256_castps_pd(_mm256_unpackhi_ps(c.v, d.v));
+  a.v = _mm256_castpd_ps(_mm256_unpacklo_pd(ab_low, cd_low));
+  b.v = _mm256_castpd_ps(_mm256_unpackhi_pd(ab_low, cd_low));
+  c.v = _mm256_castpd_ps(_mm256_unpacklo_pd(ab_high, cd_high));
+  d.v = _mm256_castpd_ps(_mm256_unpackhi_pd(ab_high, cd_high));
+}
+// a0 b0 a1 b1 ...: the first half goes to p, the second behind it.
+I2F_INLINE void store_interleaved(float* p, Vec a, Vec b) {
+  const __m256 low = _mm256_unpacklo_ps(a.v, b.v);
+  const __m256 high = _mm256_unpackhi_ps(a.v, b.v);
+  _mm256_storeu_ps(p, _mm256_permute2f128_ps(low, high, 0x20));
+  _mm256_storeu_ps(p + 8, _mm256_permute2f128_ps(low, high, 0x31));
+}
+
 }  // namespace I2F_ISA
 }  // namespace i2f

@@ -85,5 +85,39 @@ I2F_INLINE void store_uint8(unsigned char* p, Vec a) {
   _mm_storeu_si128(reinterpret_cast<__m128i*>(p), _mm512_cvtepi32_epi8(_mm512_cvtps_epi32(a.v)));
 }
 
+// Rearranging lanes, for data whose channels are too few to fill a vector: a vector as blocks of four floats.
+// Block i from p + i * stride.
+I2F_INLINE Vec load_blocks(const float* p, int64_t stride) {
+  __m512 v = _mm512_castps128_ps512(_mm_loadu_ps(p));
+  v = _mm512_insertf32x4(v, _mm_loadu_ps(p + stride), 1);
+  v = _mm512_insertf32x4(v, _mm_loadu_ps(p + 2 * stride), 2);
+  return {_mm512_insertf32x4(v, _mm_loadu_ps(p + 3 * stride), 3)};
+}
+// Block i to p + i * stride.
+I2F_INLINE void store_blocks(float* p, int64_t stride, Vec a) {
+  _mm_storeu_ps(p, _mm512_castps512_ps128(a.v));
+  _mm_storeu_ps(p + stride, _mm512_extractf32x4_ps(a.v, 1));
+  _mm_storeu_ps(p + 2 * stride, _mm512_extractf32x4_ps(a.v, 2));
+  _mm_storeu_ps(p + 3 * stride, _mm512_extractf32x4_ps(a.v, 3));
+}
+// Transposes block i of a, b, c, d as the rows of a 4 x 4 matrix, for every i.
+I2F_INLINE void transpose_blocks(Vec& a, Vec& b, Vec& c, Vec& d) {
+  const __m512d ab_low = _mm512_castps_pd(_mm512_unpacklo_ps(a.v, b.v));
+  const __m512d ab_high = _mm512_castps_pd(_mm512_unpackhi_ps(a.v, b.v));
+  const __m512d cd_low = _mm512_castps_pd(_mm512_unpacklo_ps(c.v, d.v));
+  const __m512d cd_high = _mm512_castps_pd(_mm512_unpackhi_ps(c.v, d.v));
+  a.v = _mm512_castpd_ps(_mm512_unpacklo_pd(ab_low, cd_low));
+  b.v = _mm512_castpd_ps(_mm512_unpackhi_pd(ab_low, cd_low));
+  c.v = _mm512_castpd_ps(_mm512_unpacklo_pd(ab_high, cd_high));
+  d.v = _mm512_castpd_ps(_mm512_unpackhi_pd(ab_high, cd_high));
+}
+// a0 b0 a1 b1 ...: the first half goes to p, the second behind it.
+I2F_INLINE void store_interleaved(float* p, Vec a, Vec b) {
+  const __m512i low = _mm512_setr_epi32(0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23);
+  const __m512i high = _mm512_setr_epi32(8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31);
+  _mm512_storeu_ps(p, _mm512_permutex2var_ps(a.v, low, b.v));
+  _mm512_storeu_ps(p + 16, _mm512_permutex2var_ps(a.v, high, b.v));
+}
+
 }  // namespace I2F_ISA
 }  // namespace i2f

@@ -114,5 +114,26 @@ I2F_INLINE void store_uint8(unsigned char* p, Vec a) {
   vst1_lane_u32(reinterpret_cast<uint32_t*>(p), vreinterpret_u32_u8(packed), 0);
 }
 
+// Rearranging lanes, for data whose channels are too few to fill a vector: a vector as blocks of four floats.
+// Block i from p + i * stride.
+I2F_INLINE Vec load_blocks(const float* p, int64_t) { return load(p); }
+// Block i to p + i * stride.
+I2F_INLINE void store_blocks(float* p, int64_t, Vec a) { store(p, a); }
+// Transposes block i of a, b, c, d as the rows of a 4 x 4 matrix, for every i.
+I2F_INLINE void transpose_blocks(Vec& a, Vec& b, Vec& c, Vec& d) {
+  const float32x4x2_t ab = vtrnq_f32(a.v, b.v);
+  const float32x4x2_t cd = vtrnq_f32(c.v, d.v);
+  a.v = vcombine_f32(vget_low_f32(ab.val[0]), vget_low_f32(cd.val[0]));
+  b.v = vcombine_f32(vget_low_f32(ab.val[1]), vget_low_f32(cd.val[1]));
+  c.v = vcombine_f32(vget_high_f32(ab.val[0]), vget_high_f32(cd.val[0]));
+  d.v = vcombine_f32(vget_high_f32(ab.val[1]), vget_high_f32(cd.val[1]));
+}
+// a0 b0 a1 b1 ...: the first half goes to p, the second behind it.
+I2F_INLINE void store_interleaved(float* p, Vec a, Vec b) {
+  const float32x4x2_t pair = vzipq_f32(a.v, b.v);
+  vst1q_f32(p, pair.val[0]);
+  vst1q_f32(p + 4, pair.val[1]);
+}
+
 }  // namespace I2F_ISA
 }  // namespace i2f

@@ -31,6 +31,18 @@ I2F_INLINE int64_t max_of(int64_t a, int64_t b) { return a > b ? a : b; }
 I2F_INLINE int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
 I2F_INLINE int64_t round_up(int64_t a, int64_t b) { return ceil_div(a, b) * b; }
 
+// load_n and store_n where n is often kLanes or more, which needs no mask.
+I2F_INLINE Vec load_up_to(const float* p, int64_t n) { return n >= kLanes ? load(p) : load_n(p, n); }
+I2F_INLINE void store_up_to(float* p, Vec a, int64_t n) {
+  if (n >= kLanes) {
+    store(p, a);
+  } else {
+    store_n(p, a, n);
+  }
+}
+
+constexpr float kLog2E = 1.44269504f;
+
 // e^x, relative error below 2e-7. Zero below -87.33 (results that would be subnormal), infinity above 88.72, NaN for
 // NaN.
 I2F_INLINE Vec exp(Vec x) {
@@ -38,7 +50,7 @@ I2F_INLINE Vec exp(Vec x) {
   const Vec highest = set(88.72283f);
   // The order of the arguments lets a NaN through.
   const Vec y = min(highest, max(lowest, x));
-  const Vec n = round_nearest(y * set(1.44269504f));
+  const Vec n = round_nearest(y * set(kLog2E));
   // ln 2 in two parts: n * 0.693359375 is exact.
   Vec r = fnma(n, set(0.693359375f), y);
   r = fnma(n, set(-2.12194440e-4f), r);
@@ -67,9 +79,6 @@ I2F_INLINE Vec exp2_of_score(Vec y) {
   p = fma(p, f, set(1.00000007f));
   return scale_power_of_two(p, n);
 }
-
-I2F_INLINE Vec sigmoid(Vec x) { return set(1.0f) / (set(1.0f) + exp(zero() - x)); }
-I2F_INLINE Vec silu(Vec x) { return x * sigmoid(x); }
 
 }  // namespace I2F_ISA
 }  // namespace i2f

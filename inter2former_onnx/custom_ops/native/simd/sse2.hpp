@@ -110,5 +110,18 @@ I2F_INLINE void store_uint8(unsigned char* p, Vec a) {
   memcpy(p, &four, sizeof(four));
 }
 
+// Rearranging lanes, for data whose channels are too few to fill a vector: a vector as blocks of four floats.
+// Block i from p + i * stride.
+I2F_INLINE Vec load_blocks(const float* p, int64_t) { return load(p); }
+// Block i to p + i * stride.
+I2F_INLINE void store_blocks(float* p, int64_t, Vec a) { store(p, a); }
+// Transposes block i of a, b, c, d as the rows of a 4 x 4 matrix, for every i.
+I2F_INLINE void transpose_blocks(Vec& a, Vec& b, Vec& c, Vec& d) { _MM_TRANSPOSE4_PS(a.v, b.v, c.v, d.v); }
+// a0 b0 a1 b1 ...: the first half goes to p, the second behind it.
+I2F_INLINE void store_interleaved(float* p, Vec a, Vec b) {
+  _mm_storeu_ps(p, _mm_unpacklo_ps(a.v, b.v));
+  _mm_storeu_ps(p + 4, _mm_unpackhi_ps(a.v, b.v));
+}
+
 }  // namespace I2F_ISA
 }  // namespace i2f

@@ -2,6 +2,8 @@
 #pragma once
 
 #include "native/maths/gemm.hpp"
+#include "native/maths/linear_weights.hpp"
+#include "native/memory.hpp"
 #include "native/maths/rows.hpp"
 #include "prompt/prompt_embed/label_map.hpp"
 

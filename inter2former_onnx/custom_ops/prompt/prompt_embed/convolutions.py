@@ -4,7 +4,7 @@
 from typing import Sequence  # noqa: UP035
 
 import onnx
-from onnxscript import FLOAT, UINT8, script
+from onnxscript import FLOAT, INT32, UINT8, script
 
 from ...opset import INTER2FORMER, op
 
@@ -27,16 +27,16 @@ def PromptConvolutions(
 ) -> FLOAT:
     """Embed the labels and apply the 3 x 3 stride-2 convolutions, each with ReLU and all with the same padding.
 
-    patches [M, H, W], weights as in PromptEmbed; pads: top, left, bottom, right -> [M, h, w, C]
+    patches [M, H, W], weights as in PromptEmbed; pads: top, left, bottom, right -> [M h w, C]
     """
     # The embedding is linear in the one-hot labels, so it goes into the first convolution's weights.
-    kernels = op.MatMul(ref_embeds, op.Reshape(w0, op.Constant(value_ints=[0, 5, 9])))
-    folded = op.Reshape(kernels, op.Constant(value_ints=[0, 5, 3, 3]))
+    kernels = op.MatMul(ref_embeds, op.Reshape(w0, [0, 5, 9]))
+    folded = op.Reshape(kernels, [0, 5, 3, 3])
     # As int32: older versions of onnxruntime (1.19 is one) do not compare uint8.
-    labels = op.Cast(op.Unsqueeze(patches, op.Constant(value_ints=[1])), to=6)
-    one_hot = op.Equal(labels, op.Constant(value=_LABELS))
-    y0 = op.Relu(op.Conv(op.Cast(one_hot, to=1), folded, b0, kernel_shape=[3, 3], strides=[2, 2], pads=pads))
+    labels = op.Cast(op.Unsqueeze(patches, [1]), to=INT32.dtype)
+    one_hot = labels == op.Constant(value=_LABELS)
+    y0 = op.Relu(op.Conv(op.Cast(one_hot, to=FLOAT.dtype), folded, b0, kernel_shape=[3, 3], strides=[2, 2], pads=pads))
     y1 = op.Relu(op.Conv(y0, w1, b1, kernel_shape=[3, 3], strides=[2, 2], pads=pads))
     y2 = op.Relu(op.Conv(y1, w2, b2, kernel_shape=[3, 3], strides=[2, 2], pads=pads))
     y3 = op.Relu(op.Conv(y2, w3, b3, kernel_shape=[3, 3], strides=[2, 2], pads=pads))
-    return op.Transpose(y3, perm=[0, 2, 3, 1])
+    return op.Flatten(op.Transpose(y3, perm=[0, 2, 3, 1]), axis=3)

@@ -1,24 +1,33 @@
 """PromptEmbed: the label map becomes tokens."""
 
-import onnx
-from onnxscript import FLOAT, UINT8, script
+from onnxscript import BOOL, FLOAT, INT64, UINT8, script
 
 from ...opset import INTER2FORMER, op
 from .convolutions import PromptConvolutions
+from .patches import CornerPatches, Indices, InsidePatches, LabelTiles, LeftPatches, SeenLabels, SeenTiles, TopPatches
+from .table import TABLE_ROWS, PromptTable, TableRow
 
 
-def _constant_patches(height: int, width: int) -> onnx.TensorProto:
-    """One patch of each label: uint8 [5, height, width]."""
-    values = [label for label in range(5) for _ in range(height * width)]
-    return onnx.helper.make_tensor("patches", onnx.TensorProto.UINT8, [5, height, width], bytes(values), raw=True)
+@script(INTER2FORMER, default_opset=op)
+def PatchTokens(mixed: BOOL, at_top: BOOL, at_left: BOOL) -> tuple[INT64, INT64, INT64, INT64]:
+    """The tokens of a mask by where they lie: [h w] each -> indices inside, at the top, at the left, at both."""
+    inside = Indices(op.And(mixed, op.Not(op.Or(at_top, at_left))))
+    top = Indices(op.And(mixed, op.And(at_top, op.Not(at_left))))
+    left = Indices(op.And(mixed, op.And(at_left, op.Not(at_top))))
+    corner = Indices(op.And(mixed, op.And(at_top, at_left)))
+    return inside, top, left, corner
 
 
-# What a token sees: 15 pixels before its own 16 on each axis, or none before them at the map's top or left border.
-# Pixels after its own it does not see, so the bottom and the right border are like the inside.
-_INSIDE = _constant_patches(31, 31)
-_TOP = _constant_patches(16, 31)
-_LEFT = _constant_patches(31, 16)
-_CORNER = _constant_patches(16, 16)
+@script(INTER2FORMER, default_opset=op)
+def RowIndex(table_row: INT64, whole: BOOL, patch_tokens: INT64) -> INT64:
+    """The row of each token: of the table or, behind it, of the whole map or of the patches.
+
+    table_row [n]; whole [1]: whether there are rows of the whole map; patch_tokens [m]: of the patches -> [n]
+    """
+    first = op.Constant(value_int=TABLE_ROWS)
+    mapped = op.Range(0, op.Size(table_row), 1) + first
+    patches = op.Range(0, op.Size(patch_tokens), 1) + first
+    return op.ScatterElements(op.Where(whole, mapped, table_row), patch_tokens, patches, axis=0)
 
 
 @script(INTER2FORMER, default_opset=op)
@@ -45,106 +54,28 @@ def PromptEmbed(
     are many. There is no If for that: onnxruntime runs convolutions faster outside of branches, and one over no patches
     costs nothing.
     """
-    zero = op.Constant(value_ints=[0])
-    one = op.Constant(value_ints=[1])
-    two = op.Constant(value_ints=[2])
-    rest = op.Constant(value_ints=[-1])
-    side = op.Constant(value_ints=[16])
-    start = op.Constant(value_int=0)
-    step = op.Constant(value_int=1)
-    height = op.Div(op.Shape(labels, start=0, end=1), side)
-    width = op.Div(op.Shape(labels, start=1, end=2), side)
-    tokens = op.Mul(height, width)
+    height = op.Shape(labels, start=0, end=1) / 16
+    width = op.Shape(labels, start=1, end=2) / 16
+    seen, at_top, at_left = SeenTiles(height, width)
+    tiles = LabelTiles(labels)
+    label, several = SeenLabels(tiles, seen)
+    whole = op.ReduceSum(op.Cast(several, to=INT64.dtype), [0], keepdims=1) * 5 > height * width * 2
+    inside, top, left, corner = PatchTokens(op.And(several, op.Not(whole)), at_top, at_left)
+    inside_patches = InsidePatches(tiles, seen, inside)
+    top_patches = TopPatches(tiles, seen, top)
+    left_patches = LeftPatches(tiles, seen, left)
+    corner_patches = CornerPatches(tiles, corner)
+    maps = op.Slice(op.Unsqueeze(labels, [0]), [0], op.Cast(whole, to=INT64.dtype), [0])
 
-    # Tiles [h w, 256] and, for every token, its own tile, those above and to the left of it, and the one above-left; at
-    # the border the nearest that there is. (Their first row and column it does not see: at worst a needless patch.)
-    split = op.Reshape(labels, op.Concat(height, side, width, side, axis=0))
-    tiles = op.Reshape(op.Transpose(split, perm=[0, 2, 1, 3]), op.Constant(value_ints=[-1, 256]))
-    row = op.Unsqueeze(op.Range(start, op.Squeeze(height), step), one)
-    column = op.Unsqueeze(op.Range(start, op.Squeeze(width), step), zero)
-    above = op.Max(op.Sub(row, one), zero)
-    before = op.Max(op.Sub(column, one), zero)
-    own = op.Reshape(op.Add(op.Mul(row, width), column), rest)
-    own_before = op.Reshape(op.Add(op.Mul(row, width), before), rest)
-    own_above = op.Reshape(op.Add(op.Mul(above, width), column), rest)
-    above_before = op.Reshape(op.Add(op.Mul(above, width), before), rest)
-    seen = op.Concat(
-        op.Unsqueeze(above_before, one),
-        op.Unsqueeze(own_above, one),
-        op.Unsqueeze(own_before, one),
-        op.Unsqueeze(own, one),
-        axis=1,
+    # One gather from all these rows: those of the table, then the patches' own or else those of the whole map.
+    rows = op.Concat(
+        PromptTable(ref_embeds, w0, b0, w1, b1, w2, b2, w3, b3),
+        PromptConvolutions(inside_patches, ref_embeds, w0, b0, w1, b1, w2, b2, w3, b3, pads=[0, 0, 0, 0]),
+        PromptConvolutions(top_patches, ref_embeds, w0, b0, w1, b1, w2, b2, w3, b3, pads=[1, 0, 0, 0]),
+        PromptConvolutions(left_patches, ref_embeds, w0, b0, w1, b1, w2, b2, w3, b3, pads=[0, 1, 0, 0]),
+        PromptConvolutions(corner_patches, ref_embeds, w0, b0, w1, b1, w2, b2, w3, b3, pads=[1, 1, 0, 0]),
+        PromptConvolutions(maps, ref_embeds, w0, b0, w1, b1, w2, b2, w3, b3, pads=[1, 1, 0, 0]),
+        axis=0,
     )
-    tile_most = op.Cast(op.ReduceMax(tiles, one, keepdims=0), to=6)
-    tile_least = op.Cast(op.ReduceMin(tiles, one, keepdims=0), to=6)
-    most = op.ReduceMax(op.Gather(tile_most, seen, axis=0), one, keepdims=0)
-    least = op.ReduceMin(op.Gather(tile_least, seen, axis=0), one, keepdims=0)
-    several = op.Not(op.Equal(most, least))
-    at_top = op.Reshape(op.Expand(op.Equal(row, zero), op.Concat(height, width, axis=0)), rest)
-    at_left = op.Reshape(op.Expand(op.Equal(column, zero), op.Concat(height, width, axis=0)), rest)
-    many = op.Mul(op.ReduceSum(op.Cast(several, to=7), zero, keepdims=1), op.Constant(value_ints=[5]))
-    whole = op.Greater(many, op.Mul(tokens, two))
-    mixed = op.And(several, op.Not(whole))
-
-    # [M, tile row, tile column, 16, 16] -> [M, 32, 32], without the row and the column that the token does not see; at
-    # the top and at the left border without the tiles that are not there.
-    border = op.Or(at_top, at_left)
-    inside_tokens = op.Reshape(op.NonZero(op.And(mixed, op.Not(border))), rest)
-    top_tokens = op.Reshape(op.NonZero(op.And(mixed, op.And(at_top, op.Not(at_left)))), rest)
-    left_tokens = op.Reshape(op.NonZero(op.And(mixed, op.And(at_left, op.Not(at_top)))), rest)
-    corner_tokens = op.Reshape(op.NonZero(op.And(mixed, op.And(at_top, at_left))), rest)
-    last = op.Constant(value_ints=[32])
-    inside_tiles = op.Gather(tiles, op.Gather(seen, inside_tokens, axis=0), axis=0)
-    inside_grid = op.Reshape(inside_tiles, op.Constant(value_ints=[0, 2, 2, 16, 16]))
-    inside_squares = op.Reshape(op.Transpose(inside_grid, perm=[0, 1, 3, 2, 4]), op.Constant(value_ints=[0, 32, 32]))
-    inside_patches = op.Slice(
-        inside_squares, op.Constant(value_ints=[1, 1]), op.Concat(last, last, axis=0), op.Constant(value_ints=[1, 2])
-    )
-    seen_at_top = op.Gather(seen, op.Constant(value_ints=[2, 3]), axis=1)
-    top_tiles = op.Gather(tiles, op.Gather(seen_at_top, top_tokens, axis=0), axis=0)
-    top_grid = op.Reshape(top_tiles, op.Constant(value_ints=[0, 2, 16, 16]))
-    top_strips = op.Reshape(op.Transpose(top_grid, perm=[0, 2, 1, 3]), op.Constant(value_ints=[0, 16, 32]))
-    top_patches = op.Slice(top_strips, one, last, two)
-    seen_at_left = op.Gather(seen, op.Constant(value_ints=[1, 3]), axis=1)
-    left_tiles = op.Gather(tiles, op.Gather(seen_at_left, left_tokens, axis=0), axis=0)
-    left_strips = op.Reshape(left_tiles, op.Constant(value_ints=[0, 32, 16]))
-    left_patches = op.Slice(left_strips, one, last, one)
-    corner_patches = op.Reshape(op.Gather(tiles, corner_tokens, axis=0), op.Constant(value_ints=[0, 16, 16]))
-    maps = op.Slice(op.Unsqueeze(labels, zero), zero, op.Cast(whole, to=7), zero)
-
-    # The rows of the table do not depend on the labels: onnxruntime computes them when it loads a model.
-    table_inside = PromptConvolutions(
-        op.Constant(value=_INSIDE), ref_embeds, w0, b0, w1, b1, w2, b2, w3, b3, pads=[0, 0, 0, 0]
-    )
-    table_top = PromptConvolutions(
-        op.Constant(value=_TOP), ref_embeds, w0, b0, w1, b1, w2, b2, w3, b3, pads=[1, 0, 0, 0]
-    )
-    table_left = PromptConvolutions(
-        op.Constant(value=_LEFT), ref_embeds, w0, b0, w1, b1, w2, b2, w3, b3, pads=[0, 1, 0, 0]
-    )
-    table_corner = PromptConvolutions(
-        op.Constant(value=_CORNER), ref_embeds, w0, b0, w1, b1, w2, b2, w3, b3, pads=[1, 1, 0, 0]
-    )
-    inside = PromptConvolutions(inside_patches, ref_embeds, w0, b0, w1, b1, w2, b2, w3, b3, pads=[0, 0, 0, 0])
-    top = PromptConvolutions(top_patches, ref_embeds, w0, b0, w1, b1, w2, b2, w3, b3, pads=[1, 0, 0, 0])
-    left = PromptConvolutions(left_patches, ref_embeds, w0, b0, w1, b1, w2, b2, w3, b3, pads=[0, 1, 0, 0])
-    corner = PromptConvolutions(corner_patches, ref_embeds, w0, b0, w1, b1, w2, b2, w3, b3, pads=[1, 1, 0, 0])
-    mapped = PromptConvolutions(maps, ref_embeds, w0, b0, w1, b1, w2, b2, w3, b3, pads=[1, 1, 0, 0])
-
-    # One gather from all these rows: 20 of the table, then the patches' own or else those of the whole map.
-    channels = op.Shape(w3, start=0, end=1)
-    mapped_rows = op.Reshape(
-        mapped, op.Concat(op.Mul(op.Cast(whole, to=7), tokens), one, one, channels, axis=0), allowzero=1
-    )
-    rows = op.Squeeze(
-        op.Concat(table_inside, table_top, table_left, table_corner, inside, top, left, corner, mapped_rows, axis=0),
-        op.Constant(value_ints=[1, 2]),
-    )
-    table_kind = op.Add(op.Cast(at_top, to=7), op.Mul(op.Cast(at_left, to=7), two))
-    table_row = op.Add(op.Mul(table_kind, op.Constant(value_ints=[5])), op.Cast(most, to=7))
-    first = op.Constant(value_int=20)
-    known = op.Where(whole, op.Add(own, first), table_row)
-    patch_tokens = op.Concat(inside_tokens, top_tokens, left_tokens, corner_tokens, axis=0)
-    patch_rows = op.Add(op.Range(start, op.Size(patch_tokens), step), first)
-    index = op.ScatterElements(known, patch_tokens, patch_rows, axis=0)
-    return op.Reshape(op.Gather(rows, index, axis=0), op.Concat(height, width, rest, axis=0))
+    index = RowIndex(TableRow(label, at_top, at_left), whole, op.Concat(inside, top, left, corner, axis=0))
+    return op.Reshape(op.Gather(rows, index, axis=0), op.Concat(height, width, [-1], axis=0))

@@ -9,13 +9,8 @@ namespace i2f {
 namespace I2F_ISA {
 namespace {
 
-enum Input : size_t { kLabelMap, kRefEmbeds, kW0, kB0, kW1, kB1, kW2, kB2, kW3, kB3, kInputCount };
-
-const PortDefinition kInputs[kInputCount] = {
-    {"labels", Element::kUint8}, {"ref_embeds", Element::kFloat}, {"w0", Element::kFloat}, {"b0", Element::kFloat},
-    {"w1", Element::kFloat},     {"b1", Element::kFloat},         {"w2", Element::kFloat}, {"b2", Element::kFloat},
-    {"w3", Element::kFloat},     {"b3", Element::kFloat}};
-const PortDefinition kOutputs[] = {{"prompt", Element::kFloat}};
+#define I2F_PORTS "prompt/prompt_embed/ports.def"
+#include "native/ort/op_ports.hpp"
 
 // Pixels of one task, by level: some tens of microseconds of work.
 constexpr int64_t kTile[kLevels] = {512, 96, 48, 24};
@@ -26,59 +21,36 @@ constexpr int64_t kCopyTile = 256;
 
 class PromptEmbed final : public Kernel {
  public:
-  explicit PromptEmbed(const KernelInfo& info) {
-    TensorView constants[kInputCount];
-    for (size_t i = kRefEmbeds; i < kInputCount; ++i) {
-      if (!info.constant_input(i, &constants[i])) return;
-    }
-    // A wrong shape is reported by compute, which knows what to compare it with.
-    if (constants[kRefEmbeds].rank != 2 || constants[kRefEmbeds].dims[0] != kLabels) return;
-    Channels channels = {{constants[kRefEmbeds].dims[1]}};
-    RawWeights raw = {static_cast<const float*>(constants[kRefEmbeds].data), {}, {}};
-    for (int k = 0; k < kLevels; ++k) {
-      const TensorView& weight = constants[kW0 + 2 * static_cast<size_t>(k)];
-      const TensorView& bias = constants[kB0 + 2 * static_cast<size_t>(k)];
-      const bool fits = weight.rank == 4 && weight.dims[1] == channels.of[k] && weight.dims[2] == 3 &&
-                        weight.dims[3] == 3 && bias.rank == 1 && bias.dims[0] == weight.dims[0];
-      if (!fits) return;
-      channels.of[k + 1] = weight.dims[0];
-      raw.weight[k] = static_cast<const float*>(weight.data);
-      raw.bias[k] = static_cast<const float*>(bias.data);
-    }
-    convolutions_ = Convolutions(channels, raw);
-    constant_ = true;
+  explicit PromptEmbed(const KernelInfo& info) : attributes_(info) {
+    Inputs weights(attributes_);
+    constant_ = weights.take_constants(info, input::ref_embeds, input::b3);
+    if (constant_) convolutions_ = convolutions(weights);
   }
   static Kernel* create(const KernelInfo& info) { return new PromptEmbed(info); }
 
   void compute(const Context& context) const override {
-    Dim height{"H"}, width{"W"}, five{"5", kLabels}, three{"3", 3};
-    Dim dims[kLevels + 1] = {{"5", kLabels}, {"C0"}, {"C1"}, {"C2"}, {"C"}};
-    const uint8_t* labels = context.u8(kLabelMap, {&height, &width});
-    RawWeights raw = {context.f32(kRefEmbeds, {&five, &dims[0]}), {}, {}};
-    Channels channels = {{dims[0].value}};
-    for (int k = 0; k < kLevels; ++k) {
-      raw.weight[k] = context.f32(kW0 + 2 * static_cast<size_t>(k), {&dims[k + 1], &dims[k], &three, &three});
-      raw.bias[k] = context.f32(kB0 + 2 * static_cast<size_t>(k), {&dims[k + 1]});
-      channels.of[k + 1] = dims[k + 1].value;
-    }
+    const Inputs in(context, attributes_);
     // Positions of feature pixels are kept in 32 bits.
     const int64_t limit = int64_t{1} << 32;
-    const bool fits = height.value % kPatch == 0 && width.value % kPatch == 0 && height.value < limit &&
-                      width.value < limit && height.value * (width.value / kPatch) < limit / 8;
+    const bool fits = in.H % kPatch == 0 && in.W % kPatch == 0 && in.H < limit && in.W < limit &&
+                      in.H * (in.W / kPatch) < limit / 8;
     if (!fits) {
       context.fail(
           "input 'labels' has %lld rows and %lld columns, expected multiples of %d (and fewer than 2^33 labels)",
-          static_cast<long long>(height.value), static_cast<long long>(width.value), static_cast<int>(kPatch));
+          static_cast<long long>(in.H), static_cast<long long>(in.W), static_cast<int>(kPatch));
     }
-    const int64_t rows = height.value / kPatch;
-    const int64_t columns = width.value / kPatch;
-    float* y = context.f32_output(0, {rows, columns, dims[kLevels].value});
+    float* prompt = Outputs(context, in).prompt;
     Convolutions local;
-    if (!constant_) local = Convolutions(channels, raw);
-    run(context, constant_ ? convolutions_ : local, labels, rows, columns, y);
+    if (!constant_) local = convolutions(in);
+    run(context, constant_ ? convolutions_ : local, in.labels, in.H / kPatch, in.W / kPatch, prompt);
   }
 
  private:
+  static Convolutions convolutions(const Inputs& in) {
+    return Convolutions({{5, in.C0, in.C1, in.C2, in.C}},
+                        {in.ref_embeds, {in.w0, in.w1, in.w2, in.w3}, {in.b0, in.b1, in.b2, in.b3}});
+  }
+
   static void run(const Context& context, const Convolutions& convolutions, const uint8_t* labels, int64_t rows,
                   int64_t columns, float* y) {
     const LabelMap map(context, labels, rows, columns);
@@ -183,6 +155,7 @@ class PromptEmbed final : public Kernel {
     }
   }
 
+  Attributes attributes_;
   Convolutions convolutions_;
   bool constant_ = false;
 };
@@ -190,7 +163,7 @@ class PromptEmbed final : public Kernel {
 }  // namespace
 
 extern const OpDefinition prompt_embed_op;
-const OpDefinition prompt_embed_op = {"PromptEmbed", kInputs, kInputCount, kOutputs, 1, PromptEmbed::create};
+const OpDefinition prompt_embed_op = {"PromptEmbed", ports::kPorts, PromptEmbed::create};
 
 }  // namespace I2F_ISA
 }  // namespace i2f

@@ -13,31 +13,24 @@ def AddPrompt(embed: FLOAT, prompt: FLOAT, offset: INT64, background: FLOAT) -> 
     embed [h, w, C]; prompt [rh, rw, C]: the region's tokens; offset [2] = (row, column) of the region's first token;
     background [C] -> [h w, C]
     """
-    zero = op.Constant(value_int=0)
-    one = op.Constant(value_int=1)
     region_height = op.Squeeze(op.Shape(prompt, start=0, end=1))
     region_width = op.Squeeze(op.Shape(prompt, start=1, end=2))
     row_offset, column_offset = op.Split(offset, num_outputs=2)
-    rows = op.Sub(op.Range(zero, op.Squeeze(op.Shape(embed, start=0, end=1)), one), row_offset)
-    columns = op.Sub(op.Range(zero, op.Squeeze(op.Shape(embed, start=1, end=2)), one), column_offset)
-    inside_rows = op.And(op.GreaterOrEqual(rows, zero), op.Less(rows, region_height))
-    inside_columns = op.And(op.GreaterOrEqual(columns, zero), op.Less(columns, region_width))
-    first_axis = op.Constant(value_ints=[0])
-    second_axis = op.Constant(value_ints=[1])
+    rows = op.Range(0, op.Squeeze(op.Shape(embed, start=0, end=1)), 1) - row_offset
+    columns = op.Range(0, op.Squeeze(op.Shape(embed, start=1, end=2)), 1) - column_offset
+    inside_rows = op.And(rows >= 0, rows < region_height)
+    inside_columns = op.And(columns >= 0, columns < region_width)
 
     # One gather from the table of the region's tokens with the background vector as its last row.
-    flat = op.Constant(value_ints=[-1])
     channels = op.Shape(embed, start=2, end=3)
-    table = op.Concat(
-        op.Reshape(prompt, op.Concat(flat, channels, axis=0)), op.Unsqueeze(background, first_axis), axis=0
-    )
+    table = op.Concat(op.Reshape(prompt, op.Concat([-1], channels, axis=0)), op.Unsqueeze(background, [0]), axis=0)
     index = op.Where(
-        op.And(op.Unsqueeze(inside_rows, second_axis), inside_columns),
-        op.Add(op.Unsqueeze(op.Mul(rows, region_width), second_axis), columns),
-        op.Mul(region_height, region_width),
+        op.And(op.Unsqueeze(inside_rows, [1]), inside_columns),
+        op.Unsqueeze(rows * region_width, [1]) + columns,
+        region_height * region_width,
     )
-    added = op.Gather(table, op.Reshape(index, flat), axis=0)
-    return op.Add(op.Reshape(embed, op.Concat(flat, channels, axis=0)), added)
+    added = op.Gather(table, op.Reshape(index, [-1]), axis=0)
+    return op.Reshape(embed, op.Concat([-1], channels, axis=0)) + added
 
 
 @script(INTER2FORMER, default_opset=op)

@@ -6,45 +6,45 @@ namespace i2f {
 namespace I2F_ISA {
 namespace {
 
-const PortDefinition kInputs[] = {{"x", Element::kFloat}, {"boundary", Element::kInt64}, {"other", Element::kInt64}};
-const PortDefinition kOutputs[] = {{"x_boundary", Element::kFloat}, {"x_other", Element::kFloat}};
+#define I2F_PORTS "tokens/boundary_gather/ports.def"
+#include "native/ort/op_ports.hpp"
 
 // Rows of one task: enough to be worth a thread's attention.
 constexpr int64_t kRows = 256;
 
 class BoundaryGather final : public Kernel {
  public:
-  static Kernel* create(const KernelInfo&) { return new BoundaryGather(); }
+  explicit BoundaryGather(const KernelInfo& info) : attributes_(info) {}
+  static Kernel* create(const KernelInfo& info) { return new BoundaryGather(info); }
 
   void compute(const Context& context) const override {
-    Dim n{"N"}, c{"C"}, nb{"Nb"}, no{"No"};
-    const float* x = context.f32(0, {&n, &c});
-    const int64_t* boundary = context.i64(1, {&nb});
-    const int64_t* other = context.i64(2, {&no});
-    context.check_indices(1, boundary, nb.value, n.value);
-    context.check_indices(2, other, no.value, n.value);
-    float* x_boundary = context.f32_output(0, {nb.value, c.value});
-    float* x_other = context.f32_output(1, {no.value, c.value});
+    const Inputs in(context, attributes_);
+    context.check_indices(input::boundary, in.boundary, in.Nb, in.N);
+    context.check_indices(input::other, in.other, in.No, in.N);
+    const Outputs out(context, in);
 
-    const int64_t width = c.value;
-    const int64_t tasks = ceil_div(nb.value, kRows);
-    context.parallel_for(tasks + ceil_div(no.value, kRows), [&](int64_t task) {
+    const int64_t width = in.C;
+    const int64_t tasks = ceil_div(in.Nb, kRows);
+    context.parallel_for(tasks + ceil_div(in.No, kRows), [&](int64_t task) {
       const bool first = task < tasks;
-      const int64_t* rows = first ? boundary : other;
+      const int64_t* rows = first ? in.boundary : in.other;
       const int64_t begin = (first ? task : task - tasks) * kRows;
-      const int64_t end = min_of(begin + kRows, first ? nb.value : no.value);
-      float* out = first ? x_boundary : x_other;
+      const int64_t end = min_of(begin + kRows, first ? in.Nb : in.No);
+      float* to = first ? out.x_boundary : out.x_other;
       for (int64_t i = begin; i < end; ++i) {
-        copy_row(x + rows[i] * width, width, out + i * width);
+        copy_row(in.x + rows[i] * width, width, to + i * width);
       }
     });
   }
+
+ private:
+  Attributes attributes_;
 };
 
 }  // namespace
 
 extern const OpDefinition boundary_gather_op;
-const OpDefinition boundary_gather_op = {"BoundaryGather", kInputs, 3, kOutputs, 2, BoundaryGather::create};
+const OpDefinition boundary_gather_op = {"BoundaryGather", ports::kPorts, BoundaryGather::create};
 
 }  // namespace I2F_ISA
 }  // namespace i2f

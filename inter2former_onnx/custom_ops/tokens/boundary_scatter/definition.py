@@ -13,6 +13,6 @@ def BoundaryScatter(x_boundary: FLOAT, x_other: FLOAT, boundary: INT64, other: I
     """
     # Inverting the permutation moves N integers; scattering the rows themselves would copy all of them twice.
     order = op.Concat(boundary, other, axis=0)
-    tokens = op.Range(op.Constant(value_int=0), op.Size(order), op.Constant(value_int=1))
+    tokens = op.Range(0, op.Size(order), 1)
     inverse = op.ScatterElements(order, order, tokens, axis=0)
     return op.Gather(op.Concat(x_boundary, x_other, axis=0), inverse, axis=0)

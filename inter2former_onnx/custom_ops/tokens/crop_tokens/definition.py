@@ -17,5 +17,5 @@ def CropTokens(x: FLOAT, grid: INT64, box: INT64) -> FLOAT:
         op.Reshape(x, op.Concat(grid, channels, axis=0)),
         op.Concat(top, left, axis=0),
         op.Concat(bottom, right, axis=0),
-        op.Constant(value_ints=[0, 1]),
+        [0, 1],
     )

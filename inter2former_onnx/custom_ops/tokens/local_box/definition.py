@@ -11,13 +11,12 @@ def LocalBox(localisation: FLOAT, threshold: FLOAT) -> INT64:
 
     localisation [h, w], threshold [] -> int64 [4] = left, top, right, bottom; right and bottom exclusive
     """
-    inside = op.Cast(op.Greater(localisation, threshold), to=1)
-    rows = op.ReduceMax(inside, op.Constant(value_ints=[1]), keepdims=0)
-    columns = op.ReduceMax(inside, op.Constant(value_ints=[0]), keepdims=0)
+    inside = op.Cast(localisation > threshold, to=FLOAT.dtype)
+    rows = op.ReduceMax(inside, [1], keepdims=0)
+    columns = op.ReduceMax(inside, [0], keepdims=0)
     # The first and the last index of the maximum. With nothing inside every entry is the maximum: the whole grid.
-    one = op.Constant(value_ints=[1])
     left = op.ArgMax(columns, axis=0)
     top = op.ArgMax(rows, axis=0)
-    right = op.Add(op.ArgMax(columns, axis=0, select_last_index=1), one)
-    bottom = op.Add(op.ArgMax(rows, axis=0, select_last_index=1), one)
+    right = op.ArgMax(columns, axis=0, select_last_index=1) + 1
+    bottom = op.ArgMax(rows, axis=0, select_last_index=1) + 1
     return op.Concat(left, top, right, bottom, axis=0)

@@ -6,23 +6,23 @@ namespace i2f {
 namespace I2F_ISA {
 namespace {
 
-const PortDefinition kInputs[] = {{"localisation", Element::kFloat}, {"threshold", Element::kFloat}};
-const PortDefinition kOutputs[] = {{"box", Element::kInt64}};
+#define I2F_PORTS "tokens/local_box/ports.def"
+#include "native/ort/op_ports.hpp"
 
 class LocalBox final : public Kernel {
  public:
-  static Kernel* create(const KernelInfo&) { return new LocalBox(); }
+  explicit LocalBox(const KernelInfo& info) : attributes_(info) {}
+  static Kernel* create(const KernelInfo& info) { return new LocalBox(info); }
 
   void compute(const Context& context) const override {
-    Dim h{"h"}, w{"w"};
-    const float* values = context.f32(0, {&h, &w});
-    const float threshold = *context.f32(1, {});
-    int64_t* box = context.i64_output(0, {4});
-    int64_t left = w.value, right = 0, top = h.value, bottom = 0;
-    for (int64_t i = 0; i < h.value; ++i) {
-      for (int64_t j = 0; j < w.value; ++j) {
+    const Inputs in(context, attributes_);
+    const float threshold = *in.threshold;
+    int64_t* box = Outputs(context, in).box;
+    int64_t left = in.w, right = 0, top = in.h, bottom = 0;
+    for (int64_t i = 0; i < in.h; ++i) {
+      for (int64_t j = 0; j < in.w; ++j) {
         // False for NaN, in either place.
-        if (!(values[i * w.value + j] > threshold)) continue;
+        if (!(in.localisation[i * in.w + j] > threshold)) continue;
         left = min_of(left, j);
         right = max_of(right, j + 1);
         top = min_of(top, i);
@@ -32,15 +32,18 @@ class LocalBox final : public Kernel {
     const bool none = bottom == 0;
     box[0] = none ? 0 : left;
     box[1] = none ? 0 : top;
-    box[2] = none ? w.value : right;
-    box[3] = none ? h.value : bottom;
+    box[2] = none ? in.w : right;
+    box[3] = none ? in.h : bottom;
   }
+
+ private:
+  Attributes attributes_;
 };
 
 }  // namespace
 
 extern const OpDefinition local_box_op;
-const OpDefinition local_box_op = {"LocalBox", kInputs, 2, kOutputs, 1, LocalBox::create};
+const OpDefinition local_box_op = {"LocalBox", ports::kPorts, LocalBox::create};
 
 }  // namespace I2F_ISA
 }  // namespace i2f

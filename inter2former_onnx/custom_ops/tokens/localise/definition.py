@@ -24,7 +24,7 @@ def Localise(
     b3 [1] -> [h, w]
     """
     y0 = op.Gemm(x, w0, b0, transB=1)
-    y1 = op.Gemm(op.Mul(y0, op.Sigmoid(y0)), w1, b1, transB=1)
-    y2 = op.Gemm(op.Mul(y1, op.Sigmoid(y1)), w2, b2, transB=1)
-    y3 = op.Gemm(op.Mul(y2, op.Sigmoid(y2)), w3, b3, transB=1)
+    y1 = op.Gemm(y0 * op.Sigmoid(y0), w1, b1, transB=1)
+    y2 = op.Gemm(y1 * op.Sigmoid(y1), w2, b2, transB=1)
+    y3 = op.Gemm(y2 * op.Sigmoid(y2), w3, b3, transB=1)
     return op.Reshape(y3, grid)

@@ -49,21 +49,18 @@ def UpsampleWindows(n: INT64, ideal: FLOAT) -> tuple[INT64, INT64]:
     sample j of its window the entry of TAP_WEIGHTS, 1 .. 5 inside the band, else 0 or 6. b is the divisor of n with the
     least b + ideal^2 / b.
     """
-    zero = op.Constant(value_int=0)
-    one = op.Constant(value_int=1)
-    axis = op.Constant(value_ints=[1])
     length = op.Squeeze(n)
-    candidates = op.Range(one, op.Add(length, one), one)
-    candidates_float = op.Cast(candidates, to=1)
-    cost = op.Add(candidates_float, op.Div(op.Mul(ideal, ideal), candidates_float))
-    divides = op.Equal(op.Mod(length, candidates), zero)
-    best = op.ArgMin(op.Where(divides, cost, op.Constant(value_float=1e30)), axis=0, keepdims=0)
-    block = op.Add(best, one)
-    step = op.Range(zero, op.Add(block, op.Constant(value_int=4)), one)
-    starts = op.Sub(op.Range(zero, length, block), op.Constant(value_int=2))
-    windows = op.Clip(op.Add(op.Unsqueeze(starts, axis), step), zero, op.Sub(length, one))
-    samples = op.Unsqueeze(op.Range(zero, block, one), axis)
-    offsets = op.Clip(op.Add(op.Sub(step, samples), one), zero, op.Constant(value_int=6))
+    candidates = op.Range(1, length + 1, 1)
+    candidates_float = op.Cast(candidates, to=FLOAT.dtype)
+    cost = candidates_float + ideal * ideal / candidates_float
+    divides = length % candidates == 0
+    best = op.ArgMin(op.Where(divides, cost, 1e30), axis=0, keepdims=0)
+    block = best + 1
+    step = op.Range(0, block + 4, 1)
+    starts = op.Range(0, length, block) - 2
+    windows = op.Clip(op.Unsqueeze(starts, [1]) + step, 0, length - 1)
+    samples = op.Unsqueeze(op.Range(0, block, 1), [1])
+    offsets = op.Clip(step - samples + 1, 0, 6)
     return windows, offsets
 
 
@@ -74,15 +71,43 @@ def UpsampleMatrices(n: INT64, offsets: INT64) -> tuple[FLOAT, FLOAT]:
     n [1], offsets [b, b + 4] -> band [b, 2, 3, b + 4]: sample, phase, tap, sample of the window; inside
     [n / b, b, 2, 3]: 0 for rows that lie outside the doubled axis, else 1
     """
-    zero = op.Constant(value_int=0)
-    one = op.Constant(value_int=1)
     band = op.Transpose(op.Gather(op.Constant(value=TAP_WEIGHTS), offsets, axis=2), perm=[2, 0, 1, 3])
-    samples = op.Reshape(
-        op.Range(zero, op.Squeeze(n), one),
-        op.Concat(op.Constant(value_ints=[-1]), op.Shape(offsets, start=0, end=1), op.Constant(value_ints=[1]), axis=0),
-    )
-    doubled = op.Mul(samples, op.Constant(value_int=2))
+    samples = op.Reshape(op.Range(0, op.Squeeze(n), 1), op.Concat([-1], op.Shape(offsets, start=0, end=1), [1], axis=0))
+    doubled = samples * 2
     # Relative to 2i, the rows of (phase, tap).
-    rows = op.Add(doubled, op.Constant(value_ints=[-1, 0, 1, 0, 1, 2]))
-    inside = op.And(op.GreaterOrEqual(rows, zero), op.Less(rows, op.Mul(n, op.Constant(value_int=2))))
-    return band, op.Reshape(op.Cast(inside, to=1), op.Constant(value_ints=[0, 0, 2, 3]))
+    rows = doubled + op.Constant(value_ints=[-1, 0, 1, 0, 1, 2])
+    inside = op.And(rows >= 0, rows < n * 2)
+    return band, op.Reshape(op.Cast(inside, to=FLOAT.dtype), [0, 0, 2, 3])
+
+
+@script(INTER2FORMER, default_opset=op)
+def UpsampleRows(height: INT64) -> tuple[INT64, FLOAT]:
+    """How rows are doubled in blocks, for rows that lie as [block, tap, row of the block].
+
+    height [1]: rows before -> index [blocks, 3 (b + 4)]: the rows that each block takes; matrices
+    [blocks, 2 b, 3 (b + 4)]: what each of its doubled rows takes of them
+    """
+    windows, offsets = UpsampleWindows(height, 8.0)
+    blocks = op.Shape(windows, start=0, end=1)
+    block_rows = op.Shape(offsets, start=0, end=1)
+    first_taps = windows + (windows / block_rows) * (block_rows * 2)
+    tap_steps = op.Constant(value_ints=[0, 1, 2]) * block_rows
+    index = op.Unsqueeze(first_taps, [1]) + op.Unsqueeze(tap_steps, [1])
+    band, inside = UpsampleMatrices(height, offsets)
+    matrices = op.Unsqueeze(inside, [-1]) * band
+    return (
+        op.Reshape(index, op.Concat(blocks, [-1], axis=0)),
+        op.Reshape(matrices, op.Concat(blocks, block_rows * 2, [-1], axis=0)),
+    )
+
+
+@script(INTER2FORMER, default_opset=op)
+def DoubleRows(products: FLOAT, height: INT64, index: INT64, matrices: FLOAT) -> FLOAT:
+    """Double the rows of a map and apply the three taps of the rows.
+
+    products: 3 h rows, each tap's product of each row, as [block, tap, row of the block, ...]; height [1]: h; index,
+    matrices: of UpsampleRows -> [blocks, 2 b, values of a row]
+    """
+    # A product for each tap of each block keeps threads evenly busy.
+    rows = op.Reshape(products, op.Concat(height * 3, [-1], axis=0))
+    return op.MatMul(matrices, op.Gather(rows, index, axis=0))

@@ -1,7 +1,8 @@
 // How one level's numbers are laid out and cut into tasks. Depends on shapes only, never on the number of threads.
 #pragma once
 
-#include "native/maths/gemm.hpp"
+#include "native/maths/panels.hpp"
+#include "native/memory.hpp"
 
 namespace i2f {
 namespace I2F_ISA {
@@ -64,17 +65,11 @@ class TapWeights {
       group_floats_ = packed_floats(in, columns);
       packed_ = Buffer(layout.groups * group_floats_);
       for (int64_t g = 0; g < layout.groups; ++g) {
-        float* to = packed_.data() + g * group_floats_;
-        for (int64_t first = 0; first < columns; first += kPanel) {
-          for (int64_t k = 0; k < in; ++k) {
-            for (int64_t n = first; n < first + kPanel; ++n) {
-              const int64_t tap = n / layout.unit;
-              const int64_t channel = n % layout.unit;
-              const bool used = tap < kTaps && channel < layout.group;
-              *to++ = used ? weight[((g * layout.group + channel) * in + k) * kTaps + tap] : 0.0f;
-            }
-          }
-        }
+        pack_panels(in, columns, packed_.data() + g * group_floats_, [&](int64_t k, int64_t column) {
+          const int64_t tap = column / layout.unit;
+          const int64_t channel = column % layout.unit;
+          return channel < layout.group ? weight[((g * layout.group + channel) * in + k) * kTaps + tap] : 0.0f;
+        });
       }
     } else {
       packed_ = Buffer(kTaps * out * in);

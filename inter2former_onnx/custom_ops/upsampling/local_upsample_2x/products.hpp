@@ -1,9 +1,9 @@
 // Normalised source rows times the nine taps of the convolution, for a few rows at a time.
 #pragma once
 
-#include "native/maths/crop_norm.hpp"
+#include "native/maths/gemm.hpp"
+#include "native/maths/group_norm.hpp"
 #include "upsampling/local_upsample_2x/layout.hpp"
-#include "native/maths/blocks.hpp"
 
 namespace i2f {
 namespace I2F_ISA {
@@ -51,7 +51,7 @@ class ProductRing {
 
   // Computes rows row .. row + count - 1 (count <= chunk, row the first of a chunk) of the source x [height, width,
   // in].
-  void compute(const float* x, const CropNorm& norm, const float* weights, int64_t row, int64_t count) {
+  void compute(const float* x, const GroupNorm& norm, const float* weights, int64_t row, int64_t count) {
     float* to = planes_ + (row - first_row_) % rows_ * row_stride_;
     if (layout_.wide()) {
       compute_wide(x + row * layout_.width * layout_.in, norm, weights, count * layout_.width, to);
@@ -61,7 +61,7 @@ class ProductRing {
   }
 
  private:
-  void compute_wide(const float* x, const CropNorm& norm, const float* weights, int64_t pixels, float* to) {
+  void compute_wide(const float* x, const GroupNorm& norm, const float* weights, int64_t pixels, float* to) {
     const int64_t channels = layout_.in;
     const Vec mean = set(norm.mean);
     for (int64_t i = 0; i < pixels; ++i) {
@@ -81,7 +81,7 @@ class ProductRing {
   }
 
   // The pixels are the columns of the product here, the taps and output channels its rows.
-  void compute_narrow(const float* x, const CropNorm& norm, const float* weights, float* to) {
+  void compute_narrow(const float* x, const GroupNorm& norm, const float* weights, float* to) {
     const int64_t width = layout_.width;
     for (int64_t first = 0; first < width; first += kPanel) {
       for (int64_t v = 0; v < kPanel; v += kLanes) {
@@ -96,7 +96,7 @@ class ProductRing {
 
   // A vector of up to kLanes neighbouring pixels (none if pixels <= 0), channel by channel, kPanel floats apart; zero
   // where there is no pixel.
-  void pack_pixels(const float* x, int64_t pixels, const CropNorm& norm, float* to) const {
+  void pack_pixels(const float* x, int64_t pixels, const GroupNorm& norm, float* to) const {
     const int64_t channels = layout_.in;
     const Vec mean = set(norm.mean);
     int64_t c = 0;

@@ -1,10 +1,10 @@
 // One task of LocalUpsample2x: a block of source rows, for one group of output channels, from the source to the output.
 #pragma once
 
+#include "native/maths/activations.hpp"
 #include "upsampling/local_upsample_2x/bicubic.hpp"
 #include "upsampling/local_upsample_2x/edge_term.hpp"
 #include "upsampling/local_upsample_2x/products.hpp"
-#include "native/maths/fast_silu.hpp"
 
 namespace i2f {
 namespace I2F_ISA {
@@ -12,7 +12,7 @@ namespace {
 
 class Strip {
  public:
-  Strip(const Layout& layout, const CropNorm& norm, const EdgeTerm& edge, bool activation, const float* x, float* y)
+  Strip(const Layout& layout, const GroupNorm& norm, const EdgeTerm& edge, bool activation, const float* x, float* y)
       : layout_(layout), norm_(norm), edge_(edge), activation_(activation), x_(x), y_(y), ring_(layout) {}
 
   // Output rows 2 * begin .. 2 * end - 1 of the channels of group `group`, `weights` being that group's.
@@ -244,7 +244,7 @@ class Strip {
   }
 
   const Layout& layout_;
-  const CropNorm& norm_;
+  const GroupNorm& norm_;
   const EdgeTerm& edge_;
   bool activation_;
   const float* x_;

@@ -27,7 +27,6 @@ from support.ops.arrays import (
 )
 from support.ops.op import Op
 from support.ops.oracles import attention as oracles
-from support.ops.torch_threads import one_torch_thread
 
 
 def boundary_attention_case(
@@ -52,7 +51,7 @@ def first_attention_case(
 
 
 def code(rng: np.random.Generator, bits: int, dim: int) -> Inputs:
-    """Code projection of whole numbers, so that no form rounds a bit differently, and codebook."""
+    """Draw a code projection of whole numbers, so that no form rounds a bit differently, and codebook."""
     return [integers(rng, bits, dim), integers(rng, bits), floats(rng, 2 * bits, dim)]
 
 
@@ -85,7 +84,7 @@ def prompted_attention_case(
     dim: int = 12,
     before: float = 1.0,
 ) -> Case:
-    """A hybrid attention of which all rows of qkv but `changed` are known; `before` scales what those were."""
+    """Make a hybrid attention of which all rows of qkv but `changed` are known; `before` scales what those were."""
     inputs, attributes = hybrid_attention_case(rng, h, w, boundary, heads, bits, head, dim)
     rows = np.sort(rng.permutation(h * w)[:changed]).astype(np.int64)
     first = inputs[1].copy()
@@ -94,16 +93,16 @@ def prompted_attention_case(
 
 
 def first_of(qkv: NDArray[np.float32], h: int, w: int, heads: int) -> Inputs:
-    """FirstAttention of qkv, by a faster way than the oracle's loops."""
+    """Compute FirstAttention of qkv, by a faster way than the oracle's loops."""
     grid, freqs = grid_of(h, w), frequencies(qkv.shape[1] // 3 // heads)
-    with torch.no_grad(), one_torch_thread():
+    with torch.no_grad():
         exact = [torch.from_numpy(array) for array in (qkv.astype(np.float64), grid, freqs.astype(np.float64))]
         parts = boundary_attention.unclicked_attention(*exact, num_heads=heads)
     return [part.numpy().astype(np.float32) for part in parts]
 
 
 def window_plan(grids: Sequence[tuple[int, int]], window: int, shift: bool, head: int) -> Inputs:
-    """tokens, positions, cos and sin of grids cut into windows as docs/model.md 2 says, place by place."""
+    """Make tokens, positions, cos and sin of grids cut into windows as docs/model.md 2 says, place by place."""
     count = sum(rows * columns for rows, columns in grids)
     tokens: list[int] = []
     places: list[tuple[int, int]] = []
@@ -140,7 +139,7 @@ def window_attention_case(
 
 
 def random_windows(rng: np.random.Generator, tokens: int, windows: int, area: int, head: int) -> Inputs:
-    """Any plan: padding anywhere, tokens that are in several places, windows without a token, any angles."""
+    """Draw any plan: padding anywhere, tokens that are in several places, windows without a token, any angles."""
     places = windows * area
     at = rng.integers(0, tokens + 1, places)
     positions = rng.permutation(places)[:tokens]

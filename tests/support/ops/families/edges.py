@@ -16,7 +16,7 @@ def canny_filters() -> Inputs:
 
 
 def canny_edges_case(rng: np.random.Generator, height: int, width: int, plain: bool = False) -> Case:
-    """Noise, or `plain`: whole areas of one colour, without any gradient inside."""
+    """Make an image of noise, or `plain`: whole areas of one colour, without any gradient inside."""
     mean, std = np.array([123.675, 116.28, 103.53], np.float32), np.array([58.395, 57.12, 57.375], np.float32)
     pixels = rng.integers(0, 256, (3, height, width))
     if plain:
@@ -27,7 +27,7 @@ def canny_edges_case(rng: np.random.Generator, height: int, width: int, plain: b
 
 
 def conv(rng: np.random.Generator, out_dim: int, in_dim: int) -> Inputs:
-    """Weight and bias of a 3 x 3 convolution that keeps magnitudes."""
+    """Draw weight and bias of a 3 x 3 convolution that keeps magnitudes."""
     return [floats(rng, out_dim, in_dim, 3, 3, scale=(9 * in_dim) ** -0.5), floats(rng, out_dim, scale=0.3)]
 
 
@@ -36,7 +36,7 @@ def conv3x3_case(rng: np.random.Generator, height: int, width: int, in_dim: int,
 
 
 def residual_conv_block_case(rng: np.random.Generator, height: int, width: int, dim: int, offset: float = 0) -> Case:
-    """A map whose mean is `offset`."""
+    """Make a map whose mean is `offset`."""
     inputs = [floats(rng, height, width, dim) + np.float32(offset)]
     for _ in range(2):
         inputs += [*norm(rng, dim), *conv(rng, dim, dim)]
@@ -44,7 +44,7 @@ def residual_conv_block_case(rng: np.random.Generator, height: int, width: int, 
 
 
 def edge_taps_case(rng: np.random.Generator, h: int, w: int, stride: int, dim: int, out_dim: int) -> Case:
-    """A map of h x w tokens of `stride` pixels."""
+    """Make a map of h x w tokens of `stride` pixels."""
     taps = [floats(rng, 9, out_dim, dim, scale=(9 * dim) ** -0.5), floats(rng, 9, out_dim), floats(rng, out_dim)]
     return [floats(rng, h * stride, w * stride, dim), *taps], {"stride": stride}
 

@@ -13,7 +13,7 @@ from support.ops.oracles import image as oracles
 def sample_image_case(
     rng: np.random.Generator, source: tuple[int, int], samples: tuple[int, int], reverse: int
 ) -> Case:
-    """Any rows and columns, in any order, some of zeros."""
+    """Draw any rows and columns, in any order, some of zeros."""
     inputs: Inputs = [rng.integers(0, 256, (*source, 3), dtype=np.uint8)]
     for size, count in zip(source, samples, strict=True):
         inputs += [rng.integers(0, size, (2, count)), rng.integers(0, 2, (2, count)).astype(np.float32)]

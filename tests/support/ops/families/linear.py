@@ -27,7 +27,7 @@ def norm_mlp_case(rng: np.random.Generator, tokens: int, dim: int = 12, hidden: 
 
 
 def quant_linear(rng: np.random.Generator, out_dim: int, in_dim: int) -> Inputs:
-    """int8 weight, its scale and bias of a linear layer that keeps magnitudes."""
+    """Draw int8 weight, its scale and bias of a linear layer that keeps magnitudes."""
     weight = rng.integers(-127, 128, (out_dim, in_dim), dtype=np.int8)
     scale = (rng.uniform(0.5, 1.5, out_dim) * in_dim**-0.5 / 73).astype(np.float32)
     return [weight, scale, floats(rng, out_dim, scale=0.3)]

@@ -15,7 +15,7 @@ from support.ops.oracles import prompt as oracles
 
 
 def label_map(rng: np.random.Generator, h: int, w: int, discs: int, radii: tuple[int, int]) -> NDArray[np.uint8]:
-    """h x w tokens of one label with discs of others on it, as clicks and predictions leave them; radii: half open."""
+    """Draw h x w tokens of one label with discs of others, as clicks and predictions leave them; radii: half open."""
     labels = np.full((16 * h, 16 * w), rng.integers(5), np.uint8)
     y, x = np.mgrid[: 16 * h, : 16 * w]
     for _ in range(discs):
@@ -34,7 +34,10 @@ def prompt_weights(rng: np.random.Generator, dims: Sequence[int] = (8, 4, 6, 10)
 def prompt_projection_case(
     rng: np.random.Generator, h: int, w: int, dim: int = 6, out_dim: int = 9, changed: float = 0.5
 ) -> Case:
-    """The region is anywhere on the grid; that share of its tokens is not as it was. What must not be read is NaN."""
+    """Make a case whose region is anywhere on the grid.
+
+    The share `changed` of its tokens is not as it was. What must not be read is NaN.
+    """
     top, left = int(rng.integers(h)), int(rng.integers(w))
     height, width = int(rng.integers(1, h - top + 1)), int(rng.integers(1, w - left + 1))
     offset = np.array([top, left], np.int64)

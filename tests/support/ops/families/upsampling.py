@@ -23,7 +23,7 @@ def local_upsample_2x_case(
     activation: int,
     scale: float = 1.0,
 ) -> Case:
-    """Level k = 0 .. 3 of a grid of h x w tokens; the edge tensors hold anything, as the op only adds them up."""
+    """Make level k = 0 .. 3 of a grid of h x w tokens; the edge tensors hold anything, as the op only adds them up."""
     s = 2 ** (level + 1)
     left, top, right, bottom = box
     inputs: Inputs = [

@@ -79,15 +79,15 @@ inline Moments crop_moments(const Context& context, const float* x, int64_t n) {
 
 // y = (x - mean) * scale[c] + shift[c]. The difference comes first: folded into the shift, a mean that is large beside
 // the deviation would cost the digits that matter.
-struct CropNorm {
+struct GroupNorm {
   float mean;
   const float* scale;
   const float* shift;
 };
 
 // `scale` and `shift` have room for `channels` floats; x holds n > 0 values.
-inline CropNorm crop_norm(const Context& context, const float* x, int64_t n, const float* weight, const float* bias,
-                          int64_t channels, float epsilon, float* scale, float* shift) {
+inline GroupNorm group_norm(const Context& context, const float* x, int64_t n, const float* weight, const float* bias,
+                            int64_t channels, float epsilon, float* scale, float* shift) {
   const Moments moments = crop_moments(context, x, n);
   const double variance = moments.squares / static_cast<double>(n) + static_cast<double>(epsilon);
   const double factor = 1.0 / ::sqrt(variance);
