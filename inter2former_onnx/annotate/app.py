@@ -37,7 +37,7 @@ from starlette.responses import FileResponse, Response, StreamingResponse
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
-from ..errors import ArgumentError, ImageError, Inter2FormerError
+from ..errors import ArgumentError, Inter2FormerError
 from ..wording import counted
 from .document import Annotation, Document, Objects
 from .editing import Editor, StaleRevision
@@ -132,7 +132,7 @@ class _Handlers:
         version = self._identities.version(photo)
         document = await run_in_threadpool(self._workspace.document, index)  # the first time, it reads the file
         if self._opened.get(index, version) != version:
-            await run_in_threadpool(_check_size, photo, document)
+            document = await run_in_threadpool(self._workspace.look_again, index)
         self._opened[index] = version
         self._workspace.look_at(index)
         return _json({**self._document(index, document), "version": version})
@@ -243,20 +243,6 @@ class _PageFiles(StaticFiles):
         response = super().file_response(*args, **options)
         response.headers.update(_IF_NEW)
         return response
-
-
-def _check_size(photo: Photo, document: Document) -> None:
-    """Check that a file which was replaced is as large as the picture whose annotations are there.
-
-    Raises:
-        ImageError: it is not, or cannot be read.
-    """
-    width, height = photo.size()
-    if (width, height) != (document.width, document.height):
-        raise ImageError(
-            f"{photo.name}: it is {width} x {height} pixels now, but was opened with {document.width} x "
-            f"{document.height}; bring the old picture back, or end the command and start it again"
-        )
 
 
 def _changes(document: Document, before: Objects) -> dict[str, Any]:

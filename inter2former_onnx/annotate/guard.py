@@ -8,6 +8,8 @@ origins are let in when the person who started the run has named them.
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import hmac
 import html
 import ipaddress
@@ -55,20 +57,24 @@ _HEADERS = (
 )
 
 
-# Without a style: the style sheets are behind the token too.
+# The page's style sheets are behind the token too, so a refusal has a style of its own.
+_STYLE = "body{font:16px/1.5 system-ui,sans-serif;max-width:36em;margin:15vh auto;padding:0 1em}h1{font-size:1.4em}"
+_STYLE_SUM = base64.b64encode(hashlib.sha256(_STYLE.encode()).digest()).decode()
+_REFUSAL_POLICY = _POLICY.replace("style-src 'self'", f"style-src 'sha256-{_STYLE_SUM}'")
 _REFUSAL = """<!doctype html>
 <html lang="en">
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <meta name="color-scheme" content="light dark">
 <title>inter2former annotate</title>
+<style>{style}</style>
 <h1>This page cannot be opened like this</h1>
 <p>{text}</p>
 </html>
 """
 _NO_TOKEN = (
-    "open the address that the inter2former command printed: it holds the token of this run. The command prints it, as "
-    "`open http://.../?token=...`, in the terminal that it was started in; each run has another one"
+    "open the address that the inter2former command printed: it holds the token of this run. It is in the terminal "
+    "that the command was started in, as http://.../?token=..., and each run has another one"
 )
 
 
@@ -293,10 +299,12 @@ async def _answer(
     send: Send, status: int, text: str, more: tuple[tuple[bytes, bytes], ...] = (), as_page: bool = False
 ) -> None:
     if as_page:
-        text = _REFUSAL.format(text=html.escape(f"{text[:1].upper()}{text[1:]}."))
+        text = _REFUSAL.format(style=_STYLE, text=html.escape(f"{text[:1].upper()}{text[1:]}."))
     body = text.encode()
     kind = b"text/html; charset=utf-8" if as_page else b"text/plain; charset=utf-8"
     fixed = ((b"content-type", kind), (b"content-length", str(len(body)).encode()))
     headers = [*fixed, (b"cache-control", b"no-store"), *more, *_HEADERS]
+    if as_page:
+        headers = [(name, _REFUSAL_POLICY.encode() if value == _POLICY.encode() else value) for name, value in headers]
     await send({"type": "http.response.start", "status": status, "headers": headers})
     await send({"type": "http.response.body", "body": body})

@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from ..errors import AnnotationError, ArgumentError, Inter2FormerError
+from ..errors import AnnotationError, ArgumentError, ImageError, Inter2FormerError
 from ..runtime import EncodedImage, Segmenter
 from ..wording import counted
 from . import dataset as coco
@@ -142,6 +142,32 @@ class Workspace:
                     f"{record.height}; take it out of {self.out / coco.FILE_NAME} or bring the old picture back"
                 )
             return self._documents.setdefault(index, Document(width, height, record.objects, record.done))
+
+    def look_again(self, index: int) -> Document:
+        """Get the annotations of a picture whose file was replaced after they had been given out.
+
+        Raises:
+            ImageError: it cannot be read, or its size does not fit them.
+            AnnotationError: see `document`.
+        """
+        photo, document = self.gallery.photos[index], self._documents[index]
+        width, height = photo.size()
+        fits = (width, height) == (document.width, document.height)
+        if not document.revision and not document.objects and not fits:
+            with self.changes:  # nothing is lost with it
+                del self._documents[index], self._contents[index]
+            return self.document(index)
+        if not fits:
+            raise ImageError(
+                f"{photo.name}: it is {width} x {height} pixels now, but was opened with {document.width} x "
+                f"{document.height}; bring the old picture back, or end the command and start it again"
+            )
+        content = content_of(photo.path)
+        with self.changes:
+            if document.objects and content != self._contents[index]:
+                self._replaced.add(index)
+            self._contents[index] = content
+        return document
 
     def notice(self, index: int) -> str:
         """Say what a person should know who opens a picture; mostly nothing."""

@@ -274,6 +274,7 @@ def test_without_the_token_a_page_says_what_to_do(anonymous: Any) -> None:
         answer = anonymous.get("/", headers={**accept, **headers})
         assert answer.status_code in (401, 421) and answer.headers["content-type"] == "text/html; charset=utf-8"
         assert word.lower() in answer.text.lower() and "<h1>" in answer.text and 'content="light dark"' in answer.text
+        assert "default-src 'none'" in answer.headers["content-security-policy"]
     assert anonymous.get("/api/state", headers=accept).headers["content-type"].startswith("text/plain")
 
 

@@ -43,7 +43,7 @@ def replace(path: Path, width: int = WIDTH, height: int = HEIGHT, seed: int = 77
     """Another picture under the same name, in a file of another time."""
     pixels = np.random.default_rng(seed).integers(0, 256, (height, width, 3), dtype=np.uint8)
     Image.fromarray(pixels).save(path)
-    os.utime(path, ns=(1, 10**18))
+    os.utime(path, ns=(1, 10**18 + seed))
     return pixels
 
 
@@ -132,10 +132,13 @@ def test_a_replaced_file_is_another_picture(segmenter: Segmenter, pictures: Path
         assert one.client.get(f"/api/images/0/thumbnail?v={version}").status_code == 200
         one.click(40, 30)
         (drawn,) = one.click(70, 60, positive=False, object=one.document["objects"][0]["id"])["objects"]
+        assert one.open(0)["notice"] == ""  # its objects are the new one's
         session = segmenter.encode(pixels).session()
         session.click(40, 30)
         session.click(70, 60, positive=False)
         np.testing.assert_array_equal(one.mask(drawn["id"]), session.mask)
+        replace(pictures / "one.png", seed=78)
+        assert "do its objects still fit?" in one.open(0)["notice"]
 
 
 def test_a_file_replaced_by_one_of_another_size_is_told(segmenter: Segmenter, pictures: Path) -> None:
@@ -146,6 +149,9 @@ def test_a_file_replaced_by_one_of_another_size_is_told(segmenter: Segmenter, pi
         error = one.call("/api/images/0/open", 422)["error"]
         assert error.startswith(f"one.png: it is 50 x 40 pixels now, but was opened with {WIDTH} x {HEIGHT}")
         assert one.call("/api/images/1/open")["width"] == WIDTH
+        replace(pictures / "three.png", 50, 40)
+        assert one.call("/api/images/1/open")["width"] == 50  # nothing was on it
+        assert one.call("/api/images/1/open")["width"] == 50
         assert [len(entry) for entry in (one.saved()["annotations"],)] == [1]
 
 

@@ -33,6 +33,7 @@ export class HelpDialog {
 
   open() {
     this.#dialog.showModal();
+    this.#dialog.scrollTop = 0; // the focus, which goes to the last button, may have scrolled there
   }
 
   /**
