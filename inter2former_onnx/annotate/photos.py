@@ -88,7 +88,13 @@ class Photo:
         Raises:
             ImageError: not a readable picture.
         """
-        used = used_range(self.path)
+        path = self.path
+        if path.suffix.lower() == ".npy":
+            return ""
+        with _opened(path) as image:
+            if not image.mode.startswith("I") and not is_deep_colour(image):
+                return ""
+        used = used_range(path)
         return f"{range_in_words(used)}, and is shown by that range" if used is not None and is_dark(used) else ""
 
     def size(self) -> tuple[int, int]:

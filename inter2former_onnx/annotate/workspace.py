@@ -88,6 +88,7 @@ class Workspace:
         self._next_picture = self._dataset.next_picture()
         self._documents: dict[int, Document] = {}
         self._contents: dict[int, tuple[str, int]] = {}  # of the pictures in `_documents`, see missing.content_of
+        self._photo_notes: dict[int, str] = {}  # what is to be known of pictures that were opened
         self._replaced: set[int] = set()  # pictures that were annotated when their files were others
         if classes and not self._dataset.pictures:
             self._dataset.categories = {}  # no need of the default one
@@ -125,10 +126,12 @@ class Workspace:
             return found
         photo = self.gallery.photos[index]
         width, height = photo.size()
-        content = content_of(photo.path)
+        content, note = content_of(photo.path), photo.note()
         record = self._dataset.pictures.get(photo.name)
         with self.changes:
             self._contents.setdefault(index, content)
+            if note:
+                self._photo_notes[index] = f"{photo.name}: {note}"
             if record is not None and record.sha256 not in ("", content[0]):
                 self._replaced.add(index)
             if record is None:
@@ -168,10 +171,11 @@ class Workspace:
 
     def notice(self, index: int) -> str:
         """Say what a person should know who opens a picture; mostly nothing."""
-        if index not in self._replaced:
-            return ""
-        name = self.gallery.photos[index].name
-        return f"{name}: the file is another one than when it was annotated; do its objects still fit?"
+        notes = [self._photo_notes.get(index, "")]
+        if index in self._replaced:
+            name = self.gallery.photos[index].name
+            notes.append(f"{name}: the file is another one than when it was annotated; do its objects still fit?")
+        return "; ".join(filter(None, notes))
 
     def check(self, index: int) -> None:
         """Check that there is a picture with this index.

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..errors import ArgumentError, CheckpointError, ConfigError
+from .arguments import python_names_as_options
 from .train_arguments import CURVES_FILE, DEVELOPMENT, RESERVE, add_arguments, build_recipe, check_arguments
 
 if TYPE_CHECKING:
@@ -105,7 +106,6 @@ def _train(args: argparse.Namespace, begun: float) -> int:
     Returns:
         The exit status.
     """
-    from ..models.checkpoints import read_checkpoint
     from ..training.compile_cache import CACHE_FILE, load_compiled, save_compiled
     from ..training.datasets import read_records
     from ..training.development import development_examples
@@ -123,7 +123,7 @@ def _train(args: argparse.Namespace, begun: float) -> int:
     if args.resume and not args.from_parts and not state.exists():
         raise CheckpointError(f"{state} does not exist: nothing to resume")
     config, recipe, device = _config(args.config), build_recipe(args), choose_device(args.device)
-    weights = read_checkpoint(args.start) if args.start else None
+    weights = _weights(args.start, args.key) if args.start else None
     if args.add_shards:
         _make_folder(args.data)
         read_shards(args.add_shards, args.data)
@@ -169,11 +169,18 @@ def _train(args: argparse.Namespace, begun: float) -> int:
     return 0
 
 
+def _weights(path: Path, key: str | None) -> dict[str, torch.Tensor]:
+    from ..models.checkpoints import read_checkpoint
+
+    with python_names_as_options({"key=NAME": "--key NAME"}):
+        return read_checkpoint(path, key=key)
+
+
 def _evaluate(args: argparse.Namespace) -> int:
     from concurrent.futures import ThreadPoolExecutor
 
     from ..models import Inter2Former
-    from ..models.checkpoints import load_state_dict, read_checkpoint
+    from ..models.checkpoints import load_state_dict
     from ..training.devices import choose_device
     from ..training.evaluation import evaluate, results_table
     from ..training.rounds import ClickRounds
@@ -183,7 +190,7 @@ def _evaluate(args: argparse.Namespace) -> int:
             raise ArgumentError(f"--list {name}: there is no such file in {args.data}")
     config, recipe, device = _config(args.config), build_recipe(args), choose_device(args.device)
     model = Inter2Former(config)
-    load_state_dict(model, read_checkpoint(args.evaluate), str(args.evaluate))
+    load_state_dict(model, _weights(args.evaluate, args.key), str(args.evaluate))
     model = model.to(device).eval()
     precision = _precision(args.precision)
     size = args.size or config.geometry.size

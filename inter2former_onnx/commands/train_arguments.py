@@ -45,6 +45,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--steps", type=positive_int, metavar="N", help="length of the run in steps, instead of --hours")
     add("--resume", action="store_true", help="go on from the state in --out; the schedule is that of this command")
     add("--start", type=Path, metavar="WEIGHTS", help="begin a new run with these weights")
+    add("--key", metavar="NAME", help="which state dict, where WEIGHTS (or those of --evaluate) hold several")
 
     _add_piece_arguments(parser)
     _add_recipe_arguments(parser)
@@ -164,6 +165,8 @@ def check_arguments(args: argparse.Namespace) -> None:
         raise ArgumentError(f"{lengths[0]} and {lengths[1]} both say how long; give one")
     if args.resume and args.start:
         raise ArgumentError("--resume and --start both say where to begin; give one")
+    if args.key is not None and not (args.start or args.evaluate):
+        raise ArgumentError("--key chooses in the weights of --start or --evaluate; give one of them")
     if args.from_parts and not args.resume:
         raise ArgumentError("--from-parts says what --resume goes on from; give --resume too")
     _check_minutes(args)

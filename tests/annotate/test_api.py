@@ -415,3 +415,13 @@ def test_one_picture_is_kept_however_small_the_cache(segmenter: Segmenter, pictu
     assert encodings.get(0).result(timeout=20)
     wait_until(lambda: encodings.progress(1).state == "waiting" and encodings.ready(0), "only one")
     encodings.close()
+
+
+def test_a_picture_of_few_bits_is_shown_by_its_range_and_said(segmenter: Segmenter, tmp_path: Path) -> None:
+    values = np.linspace(0, 4095, 40 * 60).astype(np.uint16).reshape(40, 60)
+    Image.fromarray(values).save(tmp_path / "dark.png")
+    with page(segmenter, tmp_path) as one:
+        said = "of 16 bits (0 to 65535) it uses 0 to 4095, and is shown by that range"
+        assert one.open(0)["notice"] == f"dark.png: {said}"
+        shown = Image.open(io.BytesIO(one.client.get("/api/images/0/picture").content))
+        assert np.asarray(shown).max() == 255

@@ -302,6 +302,22 @@ def test_command_names_what_it_cannot_use(
     assert message in error and error.count("\n") == 1 and not (tmp_path / "out").exists()
 
 
+@pytest.mark.parametrize("option", ["--start", "--evaluate"])
+def test_weights_of_a_file_that_holds_several_are_named(
+    option: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Refused without --key; with it the named ones are read (here, of another model)."""
+    monkeypatch.chdir(tmp_path)
+    torch.save({"model": {"w": torch.ones(1)}, "ema": {"w": torch.ones(2)}}, "two.pth")
+    command = ["train", "--data", "none", "--out", "out", option, "two.pth"]
+    assert cli.main(command) == 5
+    said = "holds several state dicts, model (1 tensor), ema (1 tensor): choose one with --key NAME"
+    assert said in capsys.readouterr().err
+    # What is missing then is the data, or that these weights are of another model.
+    assert cli.main([*command, "--key", "ema"]) == (2 if option == "--start" else 5)
+    assert "several" not in (said := capsys.readouterr().err) and ("index.json" in said or "another model" in said)
+
+
 @pytest.mark.parametrize(
     ("more", "message"),
     [
@@ -321,6 +337,7 @@ def test_command_names_what_it_cannot_use(
         (["--join", "out"], "--join and --out are the same folder, out; choose another"),
         (["--pack", "--data", "out"], "--data and --out are the same folder, out; choose another"),
         (["--list", "eval.json"], "--list is for --evaluate"),
+        (["--key", "ema"], "--key chooses in the weights of --start or --evaluate; give one of them"),
         (["--shards", "2"], "--shards is for --pack"),
         (["--evaluate", "w", "--shards", "2"], "--shards is for --pack"),
         (["--plot", "--minutes", "0"], "--plot does not train; it takes no --minutes"),
