@@ -602,6 +602,17 @@ def test_the_footer_knows_when_the_connection_is_back(window: Window) -> None:
     sync_api.expect(saved_text).to_have_text("No connection to the server")
     window.context.set_offline(False)
     sync_api.expect(saved_text).to_have_text("All changes saved")
+    # A proxy's error page ends the stream for good, as browsers see it; all else comes through.
+    page.route("**/api/events", lambda route: route.fulfill(status=502, body="Bad gateway"))
+    with page.expect_response("**/api/events"):
+        page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
+    with page.expect_response("**/api/events"):
+        sync_api.expect(saved_text).to_have_text("All changes saved")
+    page.unroute("**/api/events")
+    other = window.tab(page.url)
+    window.click(20, 20, other)
+    page.bring_to_front()
+    window.objects(1, page)  # the news are back
     window.wrong.clear()
 
 
