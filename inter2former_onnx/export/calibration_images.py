@@ -6,8 +6,9 @@ import logging
 from pathlib import Path
 
 from ..errors import ArgumentError
-from ..image_formats import READ_SUFFIXES, skipped_kinds
+from ..image_formats import READ_SUFFIXES
 from ..images import read_image
+from ..picture_folder import find_pictures
 
 MOST_IMAGES = 32
 
@@ -15,10 +16,10 @@ _LOG = logging.getLogger(__name__)
 
 
 def calibration_images(folder: str | Path) -> list[Path]:
-    """Choose photographs from a folder, evenly from their sorted names.
+    """Choose photographs from a folder and those in it, evenly from their sorted names.
 
     Args:
-        folder: what is in its subfolders does not count.
+        folder: see `find_pictures`.
 
     Returns:
         At most MOST_IMAGES files. All are readable.
@@ -30,15 +31,14 @@ def calibration_images(folder: str | Path) -> list[Path]:
     folder = Path(folder)
     if not folder.is_dir():
         raise ArgumentError(f"calibration: {folder} is not a folder")
-    found = sorted(path for path in folder.iterdir() if path.suffix.lower() in READ_SUFFIXES)
-    skipped = skipped_kinds(path.name for path in folder.iterdir())
-    if not found:
-        kinds, left_out = ", ".join(sorted(READ_SUFFIXES)), f"; {skipped}" if skipped else ""
-        raise ArgumentError(f"calibration: no image in {folder} (looked for {kinds}){left_out}")
-    if skipped:
-        _LOG.warning("calibration: %s in %s", skipped, folder)
-    count = min(len(found), MOST_IMAGES)
-    chosen = [found[index * len(found) // count] for index in range(count)]
+    found = find_pictures(folder)
+    if not found.names:
+        nothing = f"calibration: no image in {folder} (looked for {', '.join(sorted(READ_SUFFIXES))})"
+        raise ArgumentError("; ".join((nothing, *found.left_out)))
+    for line in found.left_out:
+        _LOG.warning("calibration: %s in %s", line, folder)
+    count = min(len(found.names), MOST_IMAGES)
+    chosen = [folder / found.names[index * len(found.names) // count] for index in range(count)]
     for path in chosen:
         read_image(path)  # now, not after minutes of work
     return chosen

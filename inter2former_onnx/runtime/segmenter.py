@@ -466,7 +466,8 @@ class ClickSession:
         return self._state.logits(self.image.geometry, self.image.segmenter.manifest.outside_logit)
 
     def __repr__(self) -> str:
-        return f"ClickSession({len(self.clicks)} clicks on {self.image!r})"
+        count = len(self.clicks)
+        return f"ClickSession({count} {'click' if count == 1 else 'clicks'} on {self.image!r})"
 
     def _advance(self, state: SessionState) -> None:
         self._state = state

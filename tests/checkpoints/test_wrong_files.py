@@ -98,8 +98,8 @@ def test_what_is_no_state_dict(tmp_path: Path) -> None:
             "holds no state dict: no tensors among epoch, weights, nor under",
         ),
         ({"state_dict": {}, "w": torch.ones(1)}, "holds no state dict"),
-        ({1: torch.ones(1), "w": torch.ones(1)}, "has a state dict with 1 keys that are not short texts"),
-        ({"w" * 5000: torch.ones(1)}, "has a state dict with 1 keys that are not short texts"),
+        ({1: torch.ones(1), "w": torch.ones(1)}, "has a state dict with keys that are not short texts (1 of them)"),
+        ({"w" * 5000: torch.ones(1)}, "has a state dict with keys that are not short texts (1 of them)"),
         ({"c": torch.ones(1, dtype=torch.complex64)}, "holds c as complex64, expected floats of 16 to 64 bits"),
         ({"f": torch.ones(1).to(torch.float8_e5m2)}, "holds f as float8_e5m2"),
         (

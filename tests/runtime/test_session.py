@@ -355,7 +355,7 @@ def test_threads_clicking_in_one_session_take_turns(image: EncodedImage) -> None
 def test_session_says_what_it_is(image: EncodedImage) -> None:
     session = image.session()
     session.click(1, 1)
-    assert repr(session).startswith("ClickSession(1 clicks on EncodedImage(50 x 70 pixels")
+    assert repr(session).startswith("ClickSession(1 click on EncodedImage(50 x 70 pixels")
 
 
 def test_nothing_is_written_beside_the_bundle(segmenter: Segmenter) -> None:

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 import torch
 
 from ...errors import CheckpointError
+from ...wording import counted
 from .names import shown
 
 __all__ = ["load_state_dict"]
@@ -42,7 +43,7 @@ def load_state_dict(model: torch.nn.Module, state: Mapping[str, torch.Tensor], s
     common = [key for key in expected if key in found]
     if found and expected and not common:
         raise CheckpointError(
-            f"checkpoint {source} seems to be of another model: none of its {len(found)} keys"
+            f"checkpoint {source} seems to be of another model: none of its {counted(len(found), 'key')}"
             f" ({_listed(list(found), 3)}) is among this model's {len(expected)} ({_listed(list(expected), 3)})"
         )
     groups = (

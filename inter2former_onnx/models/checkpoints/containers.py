@@ -48,7 +48,7 @@ def find_state_dict(value: object, key: str | None) -> PickledDict:
     found = list(_containers(value))
     chosen = _only(value, found) if key is None else _named(value, found, key)
     if chosen.dropped:
-        raise CheckpointFault(f"has a state dict with {chosen.dropped} keys that are not short texts")
+        raise CheckpointFault(f"has a state dict with keys that are not short texts ({chosen.dropped} of them)")
     return chosen
 
 
