@@ -15,8 +15,6 @@ Points = NDArray[np.int64]  # [N, 2], x and y
 # Half a pixel's diagonal and a little: stairs become straight, and nothing moves by more than a pixel.
 TOLERANCE = 0.75
 
-_STEPS = ((1, 0), (0, 1), (-1, 0), (0, -1))  # right, down, left, up
-
 
 def rings(mask: Mask) -> list[Points]:
     """Trace the closed outlines of a mask.

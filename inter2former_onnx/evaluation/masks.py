@@ -61,18 +61,6 @@ def _read(path: Path) -> tuple[NDArray[np.integer], bool]:
     return values, bool((colours != colours[:, :1]).any())
 
 
-def read_region_map(path: Path) -> RegionMap:
-    """Read a map of region ids.
-
-    Returns:
-        int32 [H, W]
-
-    Raises:
-        ImageError: as `read_values` does.
-    """
-    return read_values(path).astype(np.int32)
-
-
 def coloured_object(path: Path) -> Sequence[Target]:
     """Read one object: every pixel that is not black.
 

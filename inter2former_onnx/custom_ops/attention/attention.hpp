@@ -7,8 +7,8 @@
 
 #include "attention/rotary.hpp"
 #include "native/maths/gemm.hpp"
-#include "native/memory.hpp"
 #include "native/maths/token_grid.hpp"
+#include "native/memory.hpp"
 
 namespace i2f {
 namespace I2F_ISA {

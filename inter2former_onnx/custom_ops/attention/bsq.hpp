@@ -8,6 +8,7 @@
 #include "native/maths/gemm.hpp"
 #include "native/maths/rows.hpp"
 #include "native/memory.hpp"
+#include "native/ort/kernel.hpp"
 
 namespace i2f {
 namespace I2F_ISA {

@@ -1,9 +1,9 @@
 // BoundaryAttention: rotary attention of the boundary tokens over all tokens, scores never stored beyond one block of
 // keys.
-#include "native/ort/kernel.hpp"
 #include "attention/attention.hpp"
 #include "native/maths/rows.hpp"
 #include "native/memory.hpp"
+#include "native/ort/kernel.hpp"
 
 namespace i2f {
 namespace I2F_ISA {

@@ -1,8 +1,8 @@
 // BSQAttention: attention of the other tokens over the buckets of binary codes.
-#include "native/ort/kernel.hpp"
 #include "attention/bsq.hpp"
 #include "native/maths/rows.hpp"
 #include "native/memory.hpp"
+#include "native/ort/kernel.hpp"
 
 namespace i2f {
 namespace I2F_ISA {

@@ -1,7 +1,7 @@
 // FirstAttention: rotary attention of all tokens over all tokens, and the logarithms of the softmax's denominators.
-#include "native/ort/kernel.hpp"
 #include "attention/attention.hpp"
 #include "native/maths/rows.hpp"
+#include "native/ort/kernel.hpp"
 
 namespace i2f {
 namespace I2F_ISA {

@@ -1,6 +1,6 @@
 // HybridAttention: x + proj(attention of both routes), fused.
-#include "native/ort/kernel.hpp"
 #include "attention/hybrid.hpp"
+#include "native/ort/kernel.hpp"
 
 namespace i2f {
 namespace I2F_ISA {

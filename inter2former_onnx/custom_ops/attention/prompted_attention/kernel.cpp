@@ -1,9 +1,9 @@
 // PromptedAttention: HybridAttention of the first block. When every token takes the boundary route and few have changed
 // since the image was encoded, the attention from then is corrected instead of computed anew: the terms of the changed
 // keys leave numerator and denominator of each softmax, and their new ones join.
-#include "native/ort/kernel.hpp"
 #include "attention/hybrid.hpp"
 #include "native/maths/rows.hpp"
+#include "native/ort/kernel.hpp"
 
 namespace i2f {
 namespace I2F_ISA {

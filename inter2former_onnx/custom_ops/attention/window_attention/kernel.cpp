@@ -1,9 +1,9 @@
 // WindowAttention: attention within windows, a task for each head of each window. Tokens are read from where they lie
 // in the rows of q, k and v and results go to where they belong: no arrangement into windows and back, no transposition
 // of heads. Positions that are padding take part as keys and values but ask nothing.
-#include "native/ort/kernel.hpp"
-#include "native/memory.hpp"
 #include "native/maths/tile_gemm.hpp"
+#include "native/memory.hpp"
+#include "native/ort/kernel.hpp"
 
 namespace i2f {
 namespace I2F_ISA {

@@ -1,7 +1,7 @@
 // CannyEdges: all filters strip by strip in the cache. Orientation and thinning are discontinuous: they are decided on
 // sums that are rounded as PyTorch's and onnxruntime's convolutions round them.
-#include "native/ort/kernel.hpp"
 #include "native/memory.hpp"
+#include "native/ort/kernel.hpp"
 #include "native/simd/simd.hpp"
 
 namespace i2f {

@@ -1,7 +1,7 @@
 // Conv3x3: a convolution over a map as it lies, strip by strip.
-#include "native/ort/kernel.hpp"
 #include "native/maths/direct_conv.hpp"
 #include "native/maths/rows.hpp"
+#include "native/ort/kernel.hpp"
 
 namespace i2f {
 namespace I2F_ISA {

@@ -1,9 +1,9 @@
 // EdgeTaps: one product of the map with all nine taps, row by row; every output is a sum of shifted taps.
-#include "native/ort/kernel.hpp"
 #include "native/maths/gemm.hpp"
 #include "native/maths/linear_weights.hpp"
 #include "native/maths/rows.hpp"
 #include "native/memory.hpp"
+#include "native/ort/kernel.hpp"
 
 namespace i2f {
 namespace I2F_ISA {

@@ -1,11 +1,11 @@
 // ResidualConvBlock: normalisation, SiLU and convolution strip by strip. Only the map between the two convolutions is
 // ever written as a whole; what a convolution reads is normalised and activated in the cache.
-#include "native/ort/kernel.hpp"
+#include "edges/residual_conv_block/winograd.hpp"
 #include "native/maths/activations.hpp"
 #include "native/maths/direct_conv.hpp"
 #include "native/maths/group_norm.hpp"
 #include "native/maths/rows.hpp"
-#include "edges/residual_conv_block/winograd.hpp"
+#include "native/ort/kernel.hpp"
 
 namespace i2f {
 namespace I2F_ISA {

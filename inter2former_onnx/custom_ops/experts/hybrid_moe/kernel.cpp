@@ -4,8 +4,8 @@
 #include <math.h>
 
 #include "experts/hybrid_moe/swiglu.hpp"
-#include "native/ort/kernel.hpp"
 #include "native/memory.hpp"
+#include "native/ort/kernel.hpp"
 
 namespace i2f {
 namespace I2F_ISA {

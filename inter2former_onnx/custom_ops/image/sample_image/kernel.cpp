@@ -1,6 +1,6 @@
 // SampleImage: each sample from its four pixels, normalised by a table of the 256 values that a pixel can have.
-#include "native/ort/kernel.hpp"
 #include "native/memory.hpp"
+#include "native/ort/kernel.hpp"
 #include "native/simd/simd.hpp"
 
 namespace i2f {

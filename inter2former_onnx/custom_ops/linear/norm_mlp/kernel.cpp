@@ -1,11 +1,11 @@
 // NormMlp: LayerNorm, linear, GELU, linear and residual for a tile of tokens at a time. The hidden layer, four times as
 // wide as the tokens, exists for one tile and one part of its channels only.
-#include "native/ort/kernel.hpp"
 #include "linear/normalised.hpp"
 #include "native/maths/activations.hpp"
 #include "native/maths/linear_weights.hpp"
 #include "native/maths/tile_gemm.hpp"
 #include "native/memory.hpp"
+#include "native/ort/kernel.hpp"
 
 namespace i2f {
 namespace I2F_ISA {

@@ -1,9 +1,9 @@
 // NormProjection: LayerNorm and a linear layer in one pass over the tokens; the normalised rows never leave the cache.
-#include "native/ort/kernel.hpp"
 #include "linear/normalised.hpp"
 #include "native/maths/linear_weights.hpp"
 #include "native/maths/tile_gemm.hpp"
 #include "native/memory.hpp"
+#include "native/ort/kernel.hpp"
 
 namespace i2f {
 namespace I2F_ISA {

@@ -1,9 +1,9 @@
 // QuantNormMlp: LayerNorm, linear, GELU, linear and residual for a tile of tokens at a time, both linear layers in
 // bytes. The hidden layer exists for one tile only.
-#include "native/ort/kernel.hpp"
 #include "linear/normalised.hpp"
 #include "native/maths/activations.hpp"
 #include "native/maths/int8_weights.hpp"
+#include "native/ort/kernel.hpp"
 
 namespace i2f {
 namespace I2F_ISA {

@@ -1,7 +1,7 @@
 // QuantNormProjection: LayerNorm, rounding to bytes and a linear layer of bytes in one pass over the tokens.
-#include "native/ort/kernel.hpp"
 #include "linear/normalised.hpp"
 #include "native/maths/int8_weights.hpp"
+#include "native/ort/kernel.hpp"
 
 namespace i2f {
 namespace I2F_ISA {

@@ -1,6 +1,6 @@
 // QuantResidualProjection: rounding to bytes, a linear layer of bytes and the residual in one pass over the tokens.
-#include "native/ort/kernel.hpp"
 #include "native/maths/int8_weights.hpp"
+#include "native/ort/kernel.hpp"
 
 namespace i2f {
 namespace I2F_ISA {

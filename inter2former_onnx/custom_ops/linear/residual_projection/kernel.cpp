@@ -1,8 +1,8 @@
 // ResidualProjection: a linear layer whose result is added to the residual while it is still in registers.
-#include "native/ort/kernel.hpp"
 #include "native/maths/linear_weights.hpp"
 #include "native/maths/tile_gemm.hpp"
 #include "native/memory.hpp"
+#include "native/ort/kernel.hpp"
 
 namespace i2f {
 namespace I2F_ISA {

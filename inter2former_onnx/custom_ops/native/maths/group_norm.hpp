@@ -1,8 +1,8 @@
 // GroupNorm with one group: mean and variance over a whole crop, and the affine map that they make of each channel.
 #pragma once
 
-#include "native/ort/kernel.hpp"
 #include "native/memory.hpp"
+#include "native/ort/kernel.hpp"
 #include "native/simd/simd.hpp"
 
 namespace i2f {

@@ -3,8 +3,8 @@
 
 #include "native/maths/gemm.hpp"
 #include "native/maths/linear_weights.hpp"
-#include "native/memory.hpp"
 #include "native/maths/rows.hpp"
+#include "native/memory.hpp"
 #include "prompt/prompt_embed/label_map.hpp"
 
 namespace i2f {

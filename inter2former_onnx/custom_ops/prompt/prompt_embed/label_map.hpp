@@ -9,8 +9,8 @@
 
 #include <string.h>
 
-#include "native/ort/kernel.hpp"
 #include "native/memory.hpp"
+#include "native/ort/kernel.hpp"
 #include "native/simd/simd.hpp"
 
 namespace i2f {

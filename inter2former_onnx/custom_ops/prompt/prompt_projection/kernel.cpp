@@ -1,12 +1,12 @@
 // PromptProjection: the image's embedding plus the prompt's (the background's outside the region), LayerNorm and a
 // linear layer in one pass over the tokens. Rows that the encoder has computed already are copied.
-#include "native/ort/kernel.hpp"
 #include "native/maths/gemm.hpp"
 #include "native/maths/layer_norm.hpp"
 #include "native/maths/linear_weights.hpp"
-#include "native/memory.hpp"
 #include "native/maths/rows.hpp"
 #include "native/maths/token_grid.hpp"
+#include "native/memory.hpp"
+#include "native/ort/kernel.hpp"
 
 namespace i2f {
 namespace I2F_ISA {

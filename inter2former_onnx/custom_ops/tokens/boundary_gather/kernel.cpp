@@ -1,6 +1,6 @@
 // BoundaryGather: the rows of x that `boundary` names, and those that `other` names.
-#include "native/ort/kernel.hpp"
 #include "native/maths/rows.hpp"
+#include "native/ort/kernel.hpp"
 
 namespace i2f {
 namespace I2F_ISA {

@@ -1,6 +1,6 @@
 // BoundaryScatter: puts the rows of the two routes back to where BoundaryGather took them from.
-#include "native/ort/kernel.hpp"
 #include "native/maths/rows.hpp"
+#include "native/ort/kernel.hpp"
 
 namespace i2f {
 namespace I2F_ISA {

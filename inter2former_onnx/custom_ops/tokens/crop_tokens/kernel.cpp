@@ -1,7 +1,7 @@
 // CropTokens: the tokens inside a box of the grid, copied row by row.
-#include "native/ort/kernel.hpp"
 #include "native/maths/rows.hpp"
 #include "native/maths/token_grid.hpp"
+#include "native/ort/kernel.hpp"
 
 namespace i2f {
 namespace I2F_ISA {

@@ -3,9 +3,9 @@
 #include "native/maths/activations.hpp"
 #include "native/maths/gemm.hpp"
 #include "native/maths/linear_weights.hpp"
-#include "native/ort/kernel.hpp"
-#include "native/memory.hpp"
 #include "native/maths/token_grid.hpp"
+#include "native/memory.hpp"
+#include "native/ort/kernel.hpp"
 
 namespace i2f {
 namespace I2F_ISA {

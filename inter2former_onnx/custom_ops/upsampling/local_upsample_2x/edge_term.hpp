@@ -1,8 +1,8 @@
 // What the edge map adds to the output of one level inside a crop of tokens.
 #pragma once
 
-#include "native/simd/simd.hpp"
 #include "native/maths/token_grid.hpp"
+#include "native/simd/simd.hpp"
 
 namespace i2f {
 namespace I2F_ISA {
